@@ -1,0 +1,35 @@
+"""Who watches a partition: one object per kind of happening, so that one call logs and counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from schemas.reasons import EventNote, RejectReason
+    from schemas.topics import Input
+
+
+class PartitionObserver(Protocol):
+    """Hears what a partition did. Must not raise."""
+
+    def on_step(self, partition: int, events: int, rejects: list[tuple[Input, RejectReason]]) -> None:
+        """Events were processed and records rejected."""
+
+    def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
+        """Accepted events were remarkable."""
+
+    def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
+        """Score changes by model, and alerts by (reason, status), were written."""
+
+
+class NullPartitionObserver:
+    """Watches nothing."""
+
+    def on_step(self, partition: int, events: int, rejects: list[tuple[Input, RejectReason]]) -> None:
+        """Ignore it."""
+
+    def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
+        """Ignore it."""
+
+    def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
+        """Ignore it."""

@@ -1,0 +1,236 @@
+"""One owned partition: decode, merge, memory, accounts and messages in sequence, and what there is to commit."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from agents.observer import NullPartitionObserver, PartitionObserver
+from schemas.errors import StateError
+from schemas.reasons import EventNote
+from schemas.records import Batch, OutputRecord
+from schemas.topics import INPUT_TOPICS, Input, Output
+from streams.accounts import Accounts
+from streams.cells import LATE_FOR_RHYTHM, TOO_LATE
+from streams.decode import Decoder, Place
+from streams.memory import PREFIX, Memory
+from streams.events import no_events
+from streams.merge import NEVER_MS, Merge, Progress, Taken
+from streams.messages import Messages
+from streams.views import view_record
+
+if TYPE_CHECKING:
+    from schemas.records import Chunk
+    from streams.events import Reject
+    from streams.plan import Program
+
+POSITION: Final = b"\0pos:"
+META: Final = b"\0meta"
+SWEEP_ROWS: Final = 5_000
+VIEW_EVERY_MS: Final = 60_000
+VIEWS_PER_DRAIN: Final = 200
+_PROGRESS: Final = struct.Struct("<qqiB")
+
+
+class Partition:
+    """Implements ``PartitionPort``: everything about what events mean, nothing about how they arrive."""
+
+    def __init__(
+        self, program: Program, *, partition: int, partitions: int, observer: PartitionObserver | None = None, keyed: bool = True
+    ) -> None:
+        self.partition = partition
+        self.accounts = Accounts(program)
+        self.merge = Merge(program.policy.grace_s * 1000)
+        self.grace_ms = program.policy.grace_s * 1000
+        self.skew_ms = program.policy.max_future_skew_s * 1000
+        self._partitions = partitions
+        self._decoder = Decoder(program.policy, self.accounts, Place(partition, partitions, keyed))
+        self._memory = Memory()
+        self._observer = observer or NullPartitionObserver()
+        self._outputs: list[OutputRecord] = []
+        self._urgent: set[int] = set()
+        self._stale: dict[int, None] = {}
+        self._viewed_ms: dict[int, int] = {}
+        self._wall_ms = NEVER_MS
+        self._events = 0
+        self._sweeping = False
+        self._committed: dict[Input, Progress] = {}
+        self._known = False
+
+    # -- events in ----------------------------------------------------------------------------------------------
+
+    @property
+    def queued(self) -> int:
+        """Events offered and not yet processed."""
+        return self.merge.queued
+
+    @property
+    def clock_ms(self) -> int:
+        """The partition's clock."""
+        return self.merge.clock_ms
+
+    @property
+    def halted(self) -> Input | None:
+        """The input whose rejects halted the partition."""
+        return next((topic for topic, queue in self.merge.queues.items() if queue.halting), None)
+
+    @property
+    def waiting(self) -> bool:
+        """Queued events wait for an input that has unread records."""
+        bound = self.merge.bound
+        return self.queued > 0 and not any(
+            len(found[0]) for queue in self.merge.queues.values() if (found := queue.ready(bound, 1))
+        )
+
+    def offer(self, topic: Input, chunk: Chunk) -> None:
+        """Take a chunk that continues where the last one of its input ended."""
+        decoded = self._decoder.decode(topic, chunk)
+        self.merge.queues[topic].offer(decoded, int(chunk.offsets[-1]))
+        if decoded.notes:
+            self._observer.on_notes(self.partition, decoded.notes)
+
+    def end_reached(self, topic: Input, at_ms: int) -> None:
+        """Hear that at wall time ``at_ms`` the input had nothing beyond what was offered."""
+        self.merge.queues[topic].end_reached(at_ms)
+        self._wall_ms = max(self._wall_ms, at_ms)
+
+    def give_up_waiting(self) -> None:
+        """Go on without the inputs that are awaited."""
+        self.merge.give_up_waiting()
+
+    def due_now(self) -> bool:
+        """Tell whether a bounded step left due timers over."""
+        return self._sweeping
+
+    def step(self, rows_max: int) -> int:
+        """Merge and advance up to ``rows_max`` events, then fire what is due by the clock, in bounded steps."""
+        before = self.merge.largest_ms
+        clock_before = self.merge.clock_ms
+        taken = self.merge.take(rows_max)
+        count = len(taken.columns)
+        for topic, reject in taken.rejects:
+            self._outputs.append(self._dead_letter(topic, reject))
+        moved = self.merge.clock_ms > clock_before
+        if not (count or taken.rejects or moved or self._sweeping):
+            return 0
+        notes = {}
+        repeats = self._memory.judge(taken.columns, before) if count else 0
+        if repeats:
+            notes[EventNote.DUPLICATE] = repeats
+        messages = Messages(self.accounts, self.partition, taken)
+        self.accounts.advance(taken.columns, taken.facts, messages.emit)  # type: ignore[arg-type]
+        messages.tell_until(count)
+        if self.merge.clock_ms > NEVER_MS:
+            self._sweeping = not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, count, messages.emit)
+        self._events += count
+        self._outputs += messages.records
+        self._urgent |= messages.urgent
+        self._report(taken.rejects, messages, notes, count)
+        return count
+
+    def sweep_all(self) -> None:
+        """Fire everything that is due by the clock."""
+        messages = Messages(self.accounts, self.partition, Taken(no_events(), [], [], []))
+        while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
+            pass
+        self._outputs += messages.records
+        self._urgent |= messages.urgent
+        self._observer.on_outputs(messages.score_changes, messages.alerts)
+
+    def _report(
+        self, rejects: list[tuple[Input, Reject]], messages: Messages, notes: dict[EventNote, int], count: int
+    ) -> None:
+        late = self.accounts.cells.notes
+        if late.any():
+            notes[EventNote.LATE_FOR_RHYTHM], notes[EventNote.TOO_LATE] = int(late[LATE_FOR_RHYTHM]), int(late[TOO_LATE])
+            late[:] = 0
+        if notes:
+            self._observer.on_notes(self.partition, notes)
+        self._observer.on_step(self.partition, count, [(topic, reject.reason) for topic, reject in rejects])
+        self._observer.on_outputs(messages.score_changes, messages.alerts)
+
+    def _dead_letter(self, topic: Input, reject: Reject) -> OutputRecord:
+        headers = (
+            ("latido_reason", str(reject.reason).encode()),
+            ("latido_detail", reject.detail.encode("utf-8", "replace")[:1000]),
+            ("latido_topic", INPUT_TOPICS[topic].name.encode()),
+            ("latido_partition", b"%d" % self.partition),
+            ("latido_offset", b"%d" % reject.offset),
+        )
+        return OutputRecord(Output.DEAD_LETTERS, reject.key, reject.value or b"", headers)
+
+    # -- batches out --------------------------------------------------------------------------------------------
+
+    def drain(self) -> Batch:
+        """Hand out everything since the last drain: rows, memory, positions, outputs."""
+        rows, changelog = self.accounts.take_changed()
+        changelog += self._memory.take_changed()
+        outputs = self._outputs + self._views(rows)
+        positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
+        for topic, progress in positions.items():
+            if self._committed.get(topic, Progress()) != progress:
+                changelog.append((POSITION + b"%d" % topic, _PROGRESS.pack(*progress)))
+        if changelog and not self._known:
+            changelog.append((META, msgspec.json.encode({"partitions": self._partitions})))
+            self._known = True
+        events, self._events, self._outputs, self._committed = self._events, 0, [], positions
+        offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
+        return Batch(self.partition, changelog, outputs, offsets, events)
+
+    def _views(self, rows: list[int]) -> list[OutputRecord]:
+        """At once on a change of band or episode; else, near the present, at most once a minute of wall time."""
+        chosen = list(self._urgent)
+        self._stale |= dict.fromkeys(row for row in rows if row not in self._urgent)
+        for row in chosen:
+            self._stale.pop(row, None)
+        self._urgent = set()
+        if self._stale and self._wall_ms - self.merge.clock_ms < 10 * VIEW_EVERY_MS:
+            due = [row for row in self._stale if self._wall_ms - self._viewed_ms.get(row, NEVER_MS) >= VIEW_EVERY_MS]
+            for row in due[:VIEWS_PER_DRAIN]:
+                del self._stale[row]
+                chosen.append(row)
+        self._viewed_ms |= dict.fromkeys(chosen, self._wall_ms)
+        return [view_record(self.accounts, row) for row in chosen]
+
+    # -- recovery -----------------------------------------------------------------------------------------------
+
+    def load(self, keys: list[bytes], values: list[bytes | None]) -> None:
+        """Take a chunk of the changelog, in order.
+
+        Raises:
+            StateError: it was written under another partition count or layout.
+        """
+        rows = [i for i, key in enumerate(keys) if key[0] != 0]
+        if len(rows) == len(keys):
+            self.accounts.load(keys, values)
+            return
+        self.accounts.load([keys[i] for i in rows], [values[i] for i in rows])
+        for key, value in zip(keys, values, strict=True):
+            if key.startswith(PREFIX):
+                self._memory.load(key, value)
+            elif key.startswith(POSITION) and value is not None:
+                self._committed[Input(int(key[len(POSITION) :]))] = Progress(*_PROGRESS.unpack(value))
+            elif key == META and value is not None:
+                self._check_count(msgspec.json.decode(value)["partitions"])
+
+    def _check_count(self, written: int) -> None:
+        self._known = True
+        if written != self._partitions:
+            raise StateError(
+                f"The account table was written for {written} partitions, the input topics have {self._partitions} now. "
+                "Accounts would be scored apart from their history. Set the topics back, or start a new application: give "
+                "LATIDO_APPLICATION_ID a new name and create its topics."
+            )
+
+    def loaded(self) -> None:
+        """Derive what is not written, and go on where the changelog ends."""
+        self.accounts.loaded()
+        self._memory.loaded()
+        for topic, progress in self._committed.items():
+            self.merge.restore(topic, progress)
+
+    def position(self, topic: Input) -> int:
+        """Return the last offset of the input that is folded in, -1 if none."""
+        return self.merge.queues[topic].progress.offset

@@ -1,0 +1,278 @@
+"""Replay: the same core over recorded events, deterministic.
+
+Two passes. The first deals the lines out to one spool file per partition and input, in file order; the second runs one
+partition after another from its spools, so that memory holds one partition's accounts however long the recording is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import zstandard
+
+from agents.partition import Partition
+from schemas.errors import ConfigError
+from schemas.events import RECORDED_TYPES, Instant
+from schemas.reasons import RejectReason
+from schemas.records import Chunk, OutputRecord
+from schemas.topics import Input, Output
+from streams.decode import instant_ms
+from streams.merge import ENDLESS_MS, NEVER_MS
+from streams.murmur import partition_of
+from streams.views import view_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from streams.plan import Program
+
+CHUNK_LINES: Final = 5_000
+STEP_ROWS: Final = 20_000
+OUTPUT_FILES: Final = {
+    Output.SCORE_CHANGES: "score-changes.jsonl",
+    Output.DISENGAGEMENTS: "disengagements.jsonl",
+    Output.OPPORTUNITIES: "opportunities.jsonl",
+    Output.ACCOUNTS: "accounts.jsonl",
+    Output.DEAD_LETTERS: "dead-letters.jsonl",
+}
+_IDS: Final = {Output.SCORE_CHANGES: "change_id", Output.DISENGAGEMENTS: "alert_id"}
+
+
+class Address(msgspec.Struct):
+    """What routing reads of a line."""
+
+    account_id: str
+    type: str
+    received_at: Any = None
+
+
+class Summary(NamedTuple):
+    """What a replay did: lines read, events taken, and records written by output."""
+
+    lines: int
+    events: int
+    written: dict[str, int]
+
+
+class _Spool(NamedTuple):
+    lines: BinaryIO
+    stamps: list[int]
+
+
+def replay_files(
+    files: Sequence[Path], program: Program, *, partitions: int, until_ms: int | None, out: Path
+) -> Summary:
+    """Replay recorded files into ``out`` (``score-changes.jsonl`` and so on, ordered by time, account and id).
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
+    with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
+        spools, lines = _deal(files, partitions, Path(folder), stack, outputs[Output.DEAD_LETTERS])
+        events = 0
+        for partition in range(partitions):
+            mine = {topic: spools[partition, topic] for topic in Input if (partition, topic) in spools}
+            machine = Partition(program, partition=partition, partitions=partitions, keyed=False)
+            events += _run(machine, mine, until_ms, outputs)
+            for row in machine.accounts.existing():
+                _collect(outputs, view_record(machine.accounts, row))
+    for output, records in outputs.items():
+        records.sort(key=lambda record: record[0])
+        (out / OUTPUT_FILES[output]).write_bytes(b"".join(line + b"\n" for _, line in records))
+    return Summary(lines, events, {OUTPUT_FILES[output]: len(records) for output, records in outputs.items()})
+
+
+# -- first pass ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as raw:
+            if path.suffix == ".gz":
+                yield gzip.open(raw)  # type: ignore[misc]
+            elif path.suffix in (".zst", ".zstd"):
+                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
+            else:
+                yield raw
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}). Give recorded events as .jsonl, .jsonl.gz or .jsonl.zst.") from error
+
+
+def _deal(
+    files: Sequence[Path], partitions: int, folder: Path, stack: ExitStack, dead: list[tuple[Any, bytes]]
+) -> tuple[dict[tuple[int, Input], _Spool], int]:
+    spools: dict[tuple[int, Input], _Spool] = {}
+    homes: dict[str, int] = {}
+    decoder = msgspec.json.Decoder(Address)
+    lines = 0
+    for path in files:
+        with _open(path) as source:
+            for line in source:
+                lines += 1
+                text = line.rstrip(b"\r\n")
+                if not text:
+                    continue
+                try:
+                    address = decoder.decode(text)
+                    topic = RECORDED_TYPES[address.type]
+                    stamp = -1 if address.received_at is None else int(address.received_at)
+                except (msgspec.MsgspecError, KeyError, ValueError, TypeError, RecursionError) as error:
+                    dead.append(_unroutable(lines, text, error))
+                    continue
+                home = homes.get(address.account_id)
+                if home is None:
+                    key = address.account_id.encode("utf-8", "surrogatepass")
+                    home = homes[address.account_id] = partition_of(key, partitions)
+                spool = spools.get((home, topic))
+                if spool is None:
+                    handle = stack.enter_context((folder / f"{home}-{topic}").open("w+b", buffering=1 << 16))
+                    spool = spools[home, topic] = _Spool(handle, [])
+                spool.lines.write(text + b"\n")
+                spool.stamps.append(stamp)
+    return spools, lines
+
+
+def _unroutable(line: int, text: bytes, error: Exception) -> tuple[Any, bytes]:
+    kind = error.__class__
+    reason = RejectReason.NOT_JSON if kind is msgspec.DecodeError else RejectReason.WRONG_TYPE
+    told = {"reason": reason, "detail": f"line cannot be routed: {error}", "topic": None, "partition": None, "offset": line}
+    return _dead_entry(told, None, text)
+
+
+def _dead_entry(told: dict[str, Any], key: bytes | None, value: bytes) -> tuple[Any, bytes]:
+    told["key"] = None if key is None else key.decode("utf-8", "replace")
+    told["value"] = value.decode("utf-8", "replace")
+    return ("", str(told["topic"]), told["partition"] or 0, told["offset"]), msgspec.json.encode(told)
+
+
+# -- second pass --------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """One spool read in chunks, clamped where an event is ahead of all other inputs."""
+
+    def __init__(self, spool: _Spool) -> None:
+        spool.lines.seek(0)
+        self._lines, self._stamps, self._offset = spool.lines, spool.stamps, 0
+
+    def chunk(self) -> Chunk | None:
+        """Return the next chunk, or None at the end."""
+        values = [line[:-1] for line in self._lines_up_to(CHUNK_LINES)]
+        if not values:
+            return None
+        offsets = np.arange(self._offset, self._offset + len(values), dtype=np.int64)
+        stamps = np.array(self._stamps[self._offset : self._offset + len(values)], np.int64)
+        self._offset += len(values)
+        return Chunk([None] * len(values), values, offsets, stamps)
+
+    def _lines_up_to(self, count: int) -> list[bytes]:
+        return [line for _, line in zip(range(count), self._lines, strict=False)]
+
+
+def _run(
+    machine: Partition, spools: dict[Input, _Spool], until_ms: int | None, outputs: dict[Output, list[tuple[Any, bytes]]]
+) -> int:
+    machine.merge.until_ms = ENDLESS_MS if until_ms is None else until_ms
+    _date_undated(spools, machine)
+    readers = {topic: _Reader(spool) for topic, spool in spools.items()}
+    for topic in Input:
+        if topic not in readers:
+            machine.end_reached(topic, ENDLESS_MS)
+    events = 0
+    while True:
+        taken = machine.step(STEP_ROWS)
+        events += taken
+        if machine.due_now():
+            continue
+        _flush(machine, outputs)
+        if taken:
+            continue
+        if not _feed(machine, readers):
+            break
+    machine.merge.clock_ms = max(machine.merge.clock_ms, _last_clock(machine, until_ms))
+    machine.sweep_all()
+    _flush(machine, outputs)
+    return events
+
+
+def _feed(machine: Partition, readers: dict[Input, _Reader]) -> bool:
+    fed = False
+    for topic in machine.merge.lagging():
+        reader = readers.get(topic)
+        if reader is None:
+            continue
+        chunk = reader.chunk()
+        fed = True
+        if chunk is None:
+            del readers[topic]
+            machine.end_reached(topic, ENDLESS_MS)
+        else:
+            machine.offer(topic, chunk)
+    return fed
+
+
+def _last_clock(machine: Partition, until_ms: int | None) -> int:
+    if until_ms is not None:
+        return until_ms
+    largest = machine.merge.largest_ms
+    return largest - machine.grace_ms if largest > NEVER_MS else NEVER_MS
+
+
+class _Dated(msgspec.Struct):
+    occurred_at: Any = None
+
+
+def _date_undated(spools: dict[Input, _Spool], machine: Partition) -> None:
+    """Give undated lines far ahead of all other inputs the largest time of those as the time of their record."""
+    if all(stamp >= 0 for spool in spools.values() for stamp in spool.stamps):
+        return
+    times = {topic: _times(spool) for topic, spool in spools.items()}
+    for topic, spool in spools.items():
+        others = [max(times[other]) for other in times if other is not topic]
+        if others:
+            limit = max(others)
+            for i, t in enumerate(times[topic]):
+                if spool.stamps[i] < 0 and t > limit + machine.skew_ms:
+                    spool.stamps[i] = limit
+
+
+def _times(spool: _Spool) -> list[int]:
+    spool.lines.seek(0)
+    decoder = msgspec.json.Decoder(_Dated)
+    return [_time_of(decoder, line) for line in spool.lines] or [NEVER_MS]
+
+
+def _time_of(decoder: msgspec.json.Decoder[_Dated], line: bytes) -> int:
+    try:
+        value = decoder.decode(line).occurred_at
+        return instant_ms(msgspec.convert(value, Instant))
+    except (msgspec.MsgspecError, RecursionError):
+        return NEVER_MS
+
+
+def _flush(machine: Partition, outputs: dict[Output, list[tuple[Any, bytes]]]) -> None:
+    for record in machine.drain().outputs:
+        if record.topic is not Output.ACCOUNTS:
+            _collect(outputs, record)
+
+
+def _collect(outputs: dict[Output, list[tuple[Any, bytes]]], record: OutputRecord) -> None:
+    if record.topic is Output.DEAD_LETTERS:
+        told = {name.removeprefix("latido_"): value.decode() for name, value in record.headers}
+        entry = {**told, "partition": int(told["partition"]), "offset": int(told["offset"])}
+        outputs[record.topic].append(_dead_entry(entry, record.key, record.value))
+        return
+    payload = msgspec.json.decode(record.value)
+    at = payload.get("effective_at", payload.get("as_of"))
+    outputs[record.topic].append(((at, payload["account_id"], payload.get(_IDS.get(record.topic, ""), "")), record.value))
+

@@ -1,0 +1,93 @@
+"""Enumerations of everything that is decided: each member is a metric label, a log field and an alert field."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class RejectReason(StrEnum):
+    """Why a record became a dead letter; the order is the order of the checks."""
+
+    EMPTY_VALUE = "empty_value"
+    VALUE_TOO_LARGE = "value_too_large"
+    NOT_JSON = "not_json"
+    WRONG_TYPE = "wrong_type"
+    BAD_ACCOUNT_ID = "bad_account_id"
+    KEY_MISSING = "key_missing"
+    KEY_MISMATCH = "key_mismatch"
+    IMPLAUSIBLE_TIME = "implausible_time"
+    WRONG_PARTITION = "wrong_partition"
+
+
+class EventNote(StrEnum):
+    """What is remarkable about an accepted event; one event may carry several."""
+
+    FUTURE_CLAMPED = "future_clamped"
+    UNKNOWN_VALUE = "unknown_value"
+    DUPLICATE = "duplicate"
+    LATE_FOR_RHYTHM = "late_for_rhythm"
+    TOO_LATE = "too_late"
+
+
+class CauseKind(StrEnum):
+    """What made a score change."""
+
+    EVENT = "event"
+    TIME = "time"
+    EVIDENCE = "evidence"
+    FACT = "fact"
+    MODEL = "model"
+    OVERRIDE = "override"
+    MERGE = "merge"
+
+
+class Rule(IntEnum):
+    """A reason of an episode; the value is its bit in the open mask and its place in an alert."""
+
+    SILENCE = 0
+    DECLINE = 1
+    ABSOLUTE_SILENCE = 2
+    NEVER_STARTED = 3
+    RISK_PAGE = 4
+    PAYMENT_TROUBLE = 5
+    TICKET_TROUBLE = 6
+    BAND_DROP = 7
+    USERS_LEAVING = 8
+
+    @property
+    def label(self) -> str:
+        """Return the name used on the wire."""
+        return self.name.lower()
+
+
+class Status(StrEnum):
+    """Status of an episode's message."""
+
+    FIRING = "firing"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+
+
+class Severity(IntEnum):
+    """Severity of an episode, in rising order."""
+
+    INFO = 0
+    WARNING = 1
+    CRITICAL = 2
+
+    @property
+    def label(self) -> str:
+        """Return the name used on the wire."""
+        return self.name.lower()
+
+
+class ResolvedBy(StrEnum):
+    """What ended the last reason of an episode."""
+
+    ACTIVITY = "activity"
+    QUIET_PERIOD = "quiet_period"
+    CLOSED = "closed"
+
+
+INSUFFICIENT_EVIDENCE = "insufficient_evidence"
+NOT_APPLICABLE = "not_applicable"

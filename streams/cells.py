@@ -1,0 +1,38 @@
+"""The arrays of an owned partition's accounts, as the kernel sees them: one element along axis 0 per account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FOREVER: Final = 1 << 62
+"""A due instant that never comes."""
+NO_FACT: Final = -(1 << 62)
+FACT_VALUE, FACT_AT, FACT_EXPIRES, FACT_COLUMNS = range(4)
+
+
+class Cells(NamedTuple):
+    """Views of the rows, and what is derived from them.
+
+    ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3)
+    int64 holds value, time and expiry of each fact that the plan reads; ``due`` (rows,) int64 the next instant;
+    ``changed`` and ``moved`` (rows,) uint8 mark rows to be committed and views to be sent; ``parts`` (components,)
+    int64 is scratch; ``notes`` (2,) int64 counts events too late for the rhythm and for the windows.
+    """
+
+    i64: npt.NDArray[np.int64]
+    f64: npt.NDArray[np.float64]
+    i32: npt.NDArray[np.int32]
+    u16: npt.NDArray[np.uint16]
+    u8: npt.NDArray[np.uint8]
+    facts: npt.NDArray[np.int64]
+    due: npt.NDArray[np.int64]
+    changed: npt.NDArray[np.uint8]
+    parts: npt.NDArray[np.int64]
+    notes: npt.NDArray[np.int64]
+
+
+LATE_FOR_RHYTHM, TOO_LATE, NOTES = range(3)

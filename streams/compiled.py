@@ -1,0 +1,26 @@
+"""How the core is compiled: one place, so that every kernel function is treated alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Function = TypeVar("Function", bound="Callable[..., object]")
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function of the core; its result is inlined into the entries that call it."""
+    return cast("Function", numba.njit(nogil=True)(function))
+
+
+def entry(function: Function) -> Function:
+    """Compile a function that the shell calls, and keep the result in the cache folder.
+
+    The cache knows only this function's own source file: the shell names the cache folder after the sources of
+    the whole core, so that a change of any of them starts an empty one.
+    """
+    return cast("Function", numba.njit(nogil=True, cache=True)(function))

@@ -1,0 +1,233 @@
+"""From a chunk of raw records to columns of events: whole chunks at a time, one by one only where something is wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from schemas.catalogue import (
+    ADMIN_BIT, ADMIN_ROLES, PAYMENT_STATUSES, RISK_BIT, TICKET_ACTIONS, EventKind,
+)  # fmt: skip
+from schemas.events import (
+    ACCOUNT_ID_BYTES_MAX, EVENT_TYPES, OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, VALUE_BYTES_MAX,
+)  # fmt: skip
+from schemas.reasons import EventNote, RejectReason
+from schemas.topics import Input
+from streams.events import (
+    EVENT_COLUMNS, EVENT_HASH, EVENT_INPUT, EVENT_MASK, EVENT_NATURAL, EVENT_OFFSET, EVENT_ROW, EVENT_TIME, Decoded, Reject,
+)  # fmt: skip
+from streams.intake import PageMasks, kind_masks
+from streams.murmur import partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from schemas.policy import Policy
+    from schemas.records import Chunk
+    from streams.accounts import Accounts
+
+_DECODERS: Final = {topic: msgspec.json.Decoder(kind) for topic, kind in EVENT_TYPES.items()}
+_NATURAL_SEED: Final = 16
+FAR_FUTURE_MS: Final = 1 << 60
+
+
+class Place(NamedTuple):
+    """Which partition of how many; ``keyed`` is False for recorded files, whose records have no keys."""
+
+    partition: int
+    partitions: int
+    keyed: bool
+
+
+class Refused(Exception):  # noqa: N818 - it is no error of the program
+    """One record cannot be judged."""
+
+    def __init__(self, reason: RejectReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def instant_ms(value: Any) -> int:
+    """Return an instant (aware datetime or integer ms) as ms UTC, cut to whole milliseconds towards minus infinity."""
+    if isinstance(value, datetime):
+        seconds = value - datetime(1970, 1, 1, tzinfo=UTC)
+        return (seconds.days * 86_400 + seconds.seconds) * 1000 + seconds.microseconds // 1000
+    return int(value)
+
+
+class Decoder:
+    """Decodes the chunks of one partition under one policy; new accounts get their rows here."""
+
+    def __init__(self, policy: Policy, accounts: Accounts, place: Place) -> None:
+        self._accounts, self._place = accounts, place
+        self._skew_ms = policy.max_future_skew_s * 1000
+        self._kinds = np.array(kind_masks(policy), np.int64)
+        self._pages = PageMasks(policy)
+
+    def decode(self, topic: Input, chunk: Chunk) -> Decoded:
+        """Return the events and rejects of a chunk, in offset order."""
+        events, places, rejects = _parse(topic, chunk)
+        times = _times(events)
+        rows, kept = self._admit(events, places, times, chunk, rejects)
+        if len(kept) != len(events):
+            events, times = [events[i] for i in kept], times[kept]
+            places = [places[i] for i in kept]
+        rejects.sort()
+        notes: dict[EventNote, int] = {}
+        offsets, stamps = chunk.offsets[places], chunk.timestamps[places]
+        future = (stamps >= 0) & (times > stamps + self._skew_ms)
+        if future.any():
+            notes[EventNote.FUTURE_CLAMPED] = int(future.sum())
+            times = np.where(future, stamps, times)
+        columns = np.empty((len(events), EVENT_COLUMNS), np.int64)
+        columns[:, EVENT_TIME], columns[:, EVENT_OFFSET], columns[:, EVENT_ROW] = times, offsets, rows
+        columns[:, EVENT_INPUT] = topic
+        columns[:, EVENT_MASK] = self._masks(topic, events, notes)
+        event_ids = [event.event_id for event in events]
+        columns[:, EVENT_HASH] = _hashes(event_ids, int(topic))
+        columns[:, EVENT_NATURAL] = _natural(topic, events, times)
+        facts = dict(enumerate(events)) if topic is Input.ACCOUNT_FACTS else {}
+        return Decoded(columns, event_ids, facts, rejects, notes)
+
+    def _admit(
+        self, events: list[Any], places: Sequence[int], times: npt.NDArray[np.int64], chunk: Chunk, rejects: list[Reject]
+    ) -> tuple[list[int], Sequence[int]]:
+        names = [event.account_id for event in events]
+        whole = len(names) == len(chunk.keys)
+        keys: Sequence[bytes | None] = chunk.keys if whole else [chunk.keys[i] for i in places]
+        if not self._place.keyed:
+            keys = [_utf8(name) for name in names]
+        rows = self._accounts.rows_of(keys)
+        plausible = not len(times) or (times.min() >= OCCURRED_AT_MIN_MS and times.max() < OCCURRED_AT_END_MS)
+        if plausible and None not in rows and self._accounts.names_of(rows) == names:
+            return rows, range(len(names))
+        admitted, kept = [], []
+        for i, name in enumerate(names):
+            try:
+                admitted.append(self._admit_one(name, keys[i], int(times[i])))
+                kept.append(i)
+            except Refused as refused:
+                at = places[i]
+                offset = int(chunk.offsets[at])
+                rejects.append(Reject(offset, refused.reason, chunk.keys[at], chunk.values[at], refused.detail))
+        return admitted, kept
+
+    def _admit_one(self, name: str, key: bytes | None, t: int) -> int:
+        encoded = _utf8(name)
+        if not 0 < len(encoded) <= ACCOUNT_ID_BYTES_MAX or any(character < " " for character in name):
+            detail = f"account_id {name[:40]!r} is empty, longer than {ACCOUNT_ID_BYTES_MAX} bytes or has a control character"
+            raise Refused(RejectReason.BAD_ACCOUNT_ID, detail)
+        if key is None:
+            raise Refused(RejectReason.KEY_MISSING, "the record has no key; produce with account_id as the key")
+        if key != encoded:
+            raise Refused(RejectReason.KEY_MISMATCH, f"the key is {key[:40]!r}, account_id is {name[:40]!r}")
+        if not OCCURRED_AT_MIN_MS <= t < OCCURRED_AT_END_MS:
+            detail = f"occurred_at is {t} ms, outside 1990..2099; seconds must be sent as milliseconds or as RFC 3339"
+            raise Refused(RejectReason.IMPLAUSIBLE_TIME, detail)
+        row = self._accounts.row_of(encoded)
+        if row is not None:
+            return row
+        should = partition_of(encoded, self._place.partitions)
+        if should != self._place.partition:
+            detail = f"by murmur2 it belongs to partition {should} of {self._place.partitions}; set the producer's partitioner"
+            raise Refused(RejectReason.WRONG_PARTITION, detail)
+        return self._accounts.create(encoded, name)
+
+    def _masks(self, topic: Input, events: list[Any], notes: dict[EventNote, int]) -> npt.NDArray[np.int64]:
+        if topic is Input.PAGE_VISITS:
+            pages = self._pages
+            masks = np.array([pages[e.path if e.path is not None else e.url] for e in events], np.int64)
+            for i in np.nonzero((masks >> RISK_BIT) & 1)[0]:
+                if (events[i].user_role or "").lower() in ADMIN_ROLES:
+                    masks[i] |= 1 << ADMIN_BIT
+            return masks
+        kinds = np.array(_kinds(topic, events), np.int64)
+        unknown = int(np.isin(kinds, (EventKind.TICKET_OTHER, EventKind.PAYMENT_OTHER)).sum())
+        if unknown:
+            notes[EventNote.UNKNOWN_VALUE] = unknown
+        return self._kinds[kinds] if len(kinds) else kinds
+
+
+def _utf8(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _kinds(topic: Input, events: list[Any]) -> list[int]:
+    if topic is Input.LOGINS:
+        return [EventKind.LOGIN if e.success else EventKind.LOGIN_FAILED for e in events]
+    if topic is Input.TICKETS:
+        return [TICKET_ACTIONS.get(e.action, EventKind.TICKET_OTHER) for e in events]
+    if topic is Input.PAYMENTS:
+        return [PAYMENT_STATUSES.get(e.status, EventKind.PAYMENT_OTHER) for e in events]
+    return [EventKind.FACTS] * len(events)
+
+
+def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
+    hashes = np.array([xxh3_64_intdigest(name.encode(), seed) for name in ids], np.uint64).view(np.int64)
+    hashes[hashes == 0] = 1
+    return hashes
+
+
+def _natural(topic: Input, events: list[Any], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | int:
+    if topic is Input.TICKETS:
+        names = [f"{e.ticket_id}\0{e.action}\0{t}" for e, t in zip(events, times.tolist(), strict=True)]
+    elif topic is Input.PAYMENTS:
+        names = [f"{e.payment_id}\0{e.status}\0{t}" for e, t in zip(events, times.tolist(), strict=True)]
+    else:
+        return 0
+    return _hashes(names, _NATURAL_SEED + topic)
+
+
+def _times(events: list[Any]) -> npt.NDArray[np.int64]:
+    instants = [event.occurred_at for event in events]
+    kinds = set(map(type, instants))
+    if kinds == {datetime}:
+        seconds = np.array([instant.timestamp() for instant in instants], np.float64)
+        return np.rint(seconds * 1e6).astype(np.int64) // 1000
+    return np.array([max(-FAR_FUTURE_MS, min(instant_ms(i), FAR_FUTURE_MS)) for i in instants], np.int64)
+
+
+def _parse(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int], list[Reject]]:
+    values = chunk.values
+    if None not in values:
+        joined = b"\n".join(values)  # type: ignore[arg-type]
+        small = len(joined) <= VALUE_BYTES_MAX or max(map(len, values)) <= VALUE_BYTES_MAX  # type: ignore[arg-type]
+        if small and joined.count(b"\n") == len(values) - 1:
+            try:
+                events = _DECODERS[topic].decode_lines(joined)
+            except msgspec.MsgspecError:
+                events = []
+            if len(events) == len(values):
+                return events, range(len(values)), []
+    return _parse_singly(topic, chunk)
+
+
+def _parse_singly(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int], list[Reject]]:
+    events, places, rejects = [], [], []
+    for i, value in enumerate(chunk.values):
+        try:
+            events.append(_parse_one(topic, value))
+            places.append(i)
+        except Refused as refused:
+            rejects.append(Reject(int(chunk.offsets[i]), refused.reason, chunk.keys[i], value, refused.detail))
+    return events, places, rejects
+
+
+def _parse_one(topic: Input, value: bytes | None) -> Any:
+    if not value:
+        raise Refused(RejectReason.EMPTY_VALUE, "the record has no value")
+    if len(value) > VALUE_BYTES_MAX:
+        detail = f"the value has {len(value)} bytes; at most {VALUE_BYTES_MAX} are read"
+        raise Refused(RejectReason.VALUE_TOO_LARGE, detail)
+    try:
+        return _DECODERS[topic].decode(value)
+    except msgspec.ValidationError as error:
+        raise Refused(RejectReason.WRONG_TYPE, str(error)) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused(RejectReason.NOT_JSON, str(error)) from None

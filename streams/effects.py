@@ -1,0 +1,58 @@
+"""The table in which the kernel notes what happened; ``streams/messages.py`` makes outputs of it.
+
+One row per effect, int64: the head columns below, then for a score change the dimensions and contributions last sent
+and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the largest model), for
+an episode the ``since`` of each rule and the evidence cells.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from schemas.reasons import Rule
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from streams.plan import Plan, Program
+
+KIND, ROW, EVENT, CAUSE, AT, EFFECT_HEAD = range(6)
+"""EVENT is the index of the event in its batch that caused the effect or, for ``TIME`` and ``EVIDENCE``, before
+which the instant fired (the length of the batch: fired by the clock)."""
+SCORE_CHANGE, EPISODE = range(2)
+BY_EVENT, BY_TIME, BY_EVIDENCE = range(3)
+MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, SCORE_HEAD = range(
+    EFFECT_HEAD, EFFECT_HEAD + 9
+)
+STATUS, SEVERITY, EPISODE_ORDINAL, SINCE, REASONS, EPISODE_CLOSED, RULE_SINCE = range(EFFECT_HEAD, EFFECT_HEAD + 7)
+EVIDENCE: Final = RULE_SINCE + len(Rule)
+EVIDENCE_CELLS: Final = 8
+(
+    AT_SILENT_FOR, AT_USUAL_GAP, AT_GAPS_KNOWN, AT_PROBABILITY, AT_ABSOLUTE_SILENT_FOR, AT_VISITS, AT_LAST_VISIT, AT_ADMIN,
+) = range(EVIDENCE, EVIDENCE + EVIDENCE_CELLS)  # fmt: skip
+FIRING, ESCALATED, RESOLVED = range(3)
+CAPACITY: Final = 4096
+
+
+class Effects(NamedTuple):
+    """The kernel's notebook: ``table`` (capacity, columns) int64, ``used`` (1,) int64."""
+
+    table: npt.NDArray[np.int64]
+    used: npt.NDArray[np.int64]
+
+
+def widths(plan: Plan) -> tuple[int, int]:
+    """Return the largest number of dimensions and of components of a model."""
+    from streams.plan import DIM, DIM_END, PART, PART_END  # noqa: PLC0415
+
+    dims = int((plan.models[:, DIM_END] - plan.models[:, DIM]).max())
+    return dims, int((plan.models[:, PART_END] - plan.models[:, PART]).max())
+
+
+def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
+    """Return an empty notebook for a program."""
+    dims, parts = widths(program.plan)
+    columns = max(SCORE_HEAD + 2 * (dims + parts), EVIDENCE + EVIDENCE_CELLS)
+    return Effects(np.zeros((capacity, columns), np.int64), np.zeros(1, np.int64))

@@ -1,0 +1,46 @@
+"""Accepted events as columns: one row of int64 per event, and beside it what only Python needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from schemas.reasons import EventNote, RejectReason
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+EVENT_KEY, EVENT_TIME, EVENT_OFFSET, EVENT_ROW, EVENT_MASK, EVENT_INPUT, EVENT_HASH, EVENT_NATURAL, EVENT_COLUMNS = range(9)
+"""Key is the running maximum of times within the input; hashes are 64-bit, NATURAL is 0 where there is none."""
+NO_ROW: Final = -1
+"""Row of an event that is not applied (a duplicate)."""
+
+
+class Reject(NamedTuple):
+    """A record that could not be judged: where it was, why, and its untouched bytes."""
+
+    offset: int
+    reason: RejectReason
+    key: bytes | None
+    value: bytes | None
+    detail: str
+
+
+class Decoded(NamedTuple):
+    """One decoded chunk of one input, in offset order.
+
+    ``columns`` (events, EVENT_COLUMNS) int64 without keys yet; ``event_ids`` one per event; ``facts`` maps an index
+    into the columns to the decoded facts event; ``notes`` counts what is remarkable.
+    """
+
+    columns: npt.NDArray[np.int64]
+    event_ids: list[str]
+    facts: dict[int, object]
+    rejects: list[Reject]
+    notes: dict[EventNote, int]
+
+
+def no_events() -> npt.NDArray[np.int64]:
+    """Return columns without events."""
+    return np.zeros((0, EVENT_COLUMNS), np.int64)

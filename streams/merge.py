@@ -1,0 +1,247 @@
+"""The inputs of a partition merged into one order, and the clock that follows from them.
+
+The order is that of (running maximum of event times within the input, rank of the input, offset): it does not depend
+on how fetches were cut. While an input may still have unread records, the others wait for it.
+
+    logins       1----3------7            at its end: no bound
+    page-visits  1--2--4--5------ ?       unread records: the next key is 5 or more
+    taken        1 1 2 3 4 5              7 waits
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from schemas.topics import Input
+from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_TIME, Decoded, Reject, no_events
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+NEVER_MS: Final = -(1 << 62)
+ENDLESS_MS: Final = 1 << 62
+"""Wall time of an input that will never have another record (in a replay)."""
+HALT_AFTER: Final = 100
+"""Rejects in a row of one input that halt its partition."""
+LAST_RANK: Final = len(Input)
+
+
+class Taken(NamedTuple):
+    """Events in merge order, with what only Python needs, and the rejects that were passed."""
+
+    columns: npt.NDArray[np.int64]
+    event_ids: list[str]
+    facts: list[tuple[int, object]]
+    rejects: list[tuple[Input, Reject]]
+
+
+class Progress(NamedTuple):
+    """How far an input is folded in: what a new owner must know to go on in the same order.
+
+    ``run`` is the number of rejects in a row up to ``offset``; ``halted`` 1 if they halted the input.
+    """
+
+    offset: int = -1
+    largest_ms: int = NEVER_MS
+    run: int = 0
+    halted: int = 0
+
+
+class InputQueue:
+    """Decoded records of one input that wait for their turn."""
+
+    def __init__(self, topic: Input, progress: Progress) -> None:
+        self.topic = topic
+        self.progress = progress
+        self.offered = progress.offset
+        self.ended_ms = NEVER_MS
+        self.waited_for = True
+        self.halting = bool(progress.halted)
+        self.queued = 0
+        self._largest_ms = progress.largest_ms
+        self._run = progress.run
+        self._blocks: deque[tuple[npt.NDArray[np.int64], list[str], dict[int, object]]] = deque()
+        self._head = 0
+        self._rejects: deque[Reject] = deque()
+
+    def offer(self, decoded: Decoded, last_offset: int) -> None:
+        """Queue a decoded chunk whose last record had ``last_offset``."""
+        if self.halting:
+            return
+        self.ended_ms, self.waited_for = NEVER_MS, True
+        columns, rejects, last_offset = self._halt_in_time(decoded, last_offset)
+        self.offered = last_offset
+        self._rejects.extend(rejects)
+        if len(columns):
+            times = columns[:, EVENT_TIME]
+            columns[:, EVENT_KEY] = np.maximum(np.maximum.accumulate(times), self._largest_ms)
+            self._largest_ms = int(columns[-1, EVENT_KEY])
+            self._blocks.append((columns, decoded.event_ids, decoded.facts))
+            self.queued += len(columns)
+        else:
+            self._settle(None)
+
+    def _halt_in_time(self, decoded: Decoded, last: int) -> tuple[npt.NDArray[np.int64], list[Reject], int]:
+        columns, rejects = decoded.columns, decoded.rejects
+        if not rejects:
+            self._run = 0 if len(columns) else self._run
+            return columns, rejects, last
+        offsets = columns[:, EVENT_OFFSET]
+        previous = -1
+        for count, reject in enumerate(rejects, 1):
+            between = np.searchsorted(offsets, reject.offset) > np.searchsorted(offsets, previous)
+            self._run = 1 if between else self._run + 1
+            previous = reject.offset
+            if self._run == HALT_AFTER:
+                self.halting = True
+                return columns[offsets < reject.offset], rejects[:count], reject.offset
+        if len(offsets) and offsets[-1] > previous:
+            self._run = 0
+        return columns, rejects, last
+
+    def end_reached(self, at_ms: int) -> None:
+        """Hear that at wall time ``at_ms`` nothing lay beyond what was offered."""
+        if not self.halting:
+            self.ended_ms = at_ms
+
+    @property
+    def bound(self) -> tuple[int, int]:
+        """The (key, rank) up to which other inputs need not wait for this one."""
+        if not self.halting and (self.ended_ms != NEVER_MS or not self.waited_for):
+            return ENDLESS_MS, LAST_RANK
+        return self._largest_ms, int(self.topic)
+
+    @property
+    def frontier_ms(self) -> int:
+        """The time up to which this input is known."""
+        if not self.queued and self.ended_ms != NEVER_MS:
+            return self.ended_ms
+        return self.progress.largest_ms
+
+    def ready(self, bound: tuple[int, int], rows_max: int) -> list[npt.NDArray[np.int64]]:
+        """Return the columns of up to ``rows_max`` events within ``bound``, without removing them."""
+        side = "right" if self.topic <= bound[1] else "left"
+        found, head, left = [], self._head, rows_max
+        for columns, _, _ in self._blocks:
+            part = columns[head : head + left]
+            count = int(np.searchsorted(part[:, EVENT_KEY], bound[0], side=side))  # type: ignore[call-overload]
+            found.append(part[:count])
+            left -= count
+            if count < len(part) or not left:
+                break
+            head = 0
+        return found
+
+    def remove(self, count: int) -> tuple[list[str], dict[int, object]]:
+        """Remove the first ``count`` events; return their ids, and their facts by index among them."""
+        event_ids: list[str] = []
+        facts: dict[int, object] = {}
+        last = None
+        while len(event_ids) < count:
+            columns, ids, told = self._blocks[0]
+            end = min(len(columns), self._head + count - len(event_ids))
+            facts |= {len(event_ids) + i - self._head: told[i] for i in range(self._head, end) if i in told}
+            event_ids += ids[self._head : end]
+            last = columns[end - 1]
+            self._head = end
+            if end == len(columns):
+                self._blocks.popleft()
+                self._head = 0
+        self.queued -= count
+        self._settle(last)
+        return event_ids, facts
+
+    def _settle(self, last: npt.NDArray[np.int64] | None) -> None:
+        offset = int(self._blocks[0][0][self._head, EVENT_OFFSET]) - 1 if self._blocks else self.offered
+        largest = self.progress.largest_ms if last is None else int(last[EVENT_KEY])
+        floor = -1 if last is None else int(last[EVENT_OFFSET])
+        passed = sum(floor < reject.offset <= offset for reject in self._rejects)
+        run = passed if last is not None else self._new_run(offset)
+        halted = int(self.halting and not self._blocks)
+        self.progress = Progress(offset, largest, run, halted)
+
+    def _new_run(self, offset: int) -> int:
+        return self.progress.run + sum(self.progress.offset < r.offset <= offset for r in self._rejects)
+
+    def passed_rejects(self) -> list[Reject]:
+        """Remove and return the rejects up to the present position."""
+        passed = []
+        while self._rejects and self._rejects[0].offset <= self.progress.offset:
+            passed.append(self._rejects.popleft())
+        return passed
+
+
+class Merge:
+    """The five inputs of one partition."""
+
+    def __init__(self, grace_ms: int) -> None:
+        self.queues = {topic: InputQueue(topic, Progress()) for topic in Input}
+        self.clock_ms = NEVER_MS
+        self.until_ms = ENDLESS_MS
+        self._grace_ms = grace_ms
+
+    def restore(self, topic: Input, progress: Progress) -> None:
+        """Go on where an earlier owner had come to."""
+        self.queues[topic] = InputQueue(topic, progress)
+
+    @property
+    def queued(self) -> int:
+        """Events offered and not yet taken."""
+        return sum(queue.queued for queue in self.queues.values())
+
+    @property
+    def largest_ms(self) -> int:
+        """The largest key taken so far."""
+        return max(queue.progress.largest_ms for queue in self.queues.values())
+
+    @property
+    def bound(self) -> tuple[int, int]:
+        """The (key, rank) up to which the order is known."""
+        return min((self.until_ms, LAST_RANK), *(queue.bound for queue in self.queues.values()))
+
+    def lagging(self) -> list[Input]:
+        """Return the inputs that the others wait for."""
+        bound = self.bound
+        return [topic for topic, queue in self.queues.items() if queue.bound == bound and not queue.halting]
+
+    def give_up_waiting(self) -> None:
+        """Take without the inputs that are awaited, until they deliver again."""
+        for topic in self.lagging():
+            self.queues[topic].waited_for = False
+
+    def take(self, rows_max: int) -> Taken:
+        """Remove up to ``rows_max`` events whose place in the order is known, and move the clock."""
+        bound = self.bound
+        ready = {topic: queue.ready(bound, rows_max) for topic, queue in self.queues.items() if queue.queued}
+        parts = [part for found in ready.values() for part in found if len(part)]
+        columns = np.concatenate(parts) if parts else no_events()
+        order = np.argsort(columns[:, EVENT_KEY], kind="stable")[:rows_max]
+        event_ids: list[str] = []
+        facts: dict[int, object] = {}
+        start = 0
+        for topic, found in ready.items():
+            offered = sum(map(len, found))
+            count = int(((order >= start) & (order < start + offered)).sum())
+            if count:
+                ids, told = self.queues[topic].remove(count)
+                facts |= {start + i: fact for i, fact in told.items()}
+                event_ids += ids
+            event_ids += [""] * (offered - count)
+            start += offered
+        self._move_clock()
+        ordered = order.tolist()
+        told_at = [(j, facts[i]) for j, i in enumerate(ordered) if i in facts] if facts else []
+        return Taken(columns[order], [event_ids[i] for i in ordered], told_at, self._rejects())
+
+    def _rejects(self) -> list[tuple[Input, Reject]]:
+        return [(topic, reject) for topic, queue in self.queues.items() for reject in queue.passed_rejects()]
+
+    def _move_clock(self) -> None:
+        frontier = min(queue.frontier_ms for queue in self.queues.values())
+        if NEVER_MS < frontier < ENDLESS_MS:
+            self.clock_ms = max(self.clock_ms, frontier - self._grace_ms)
+
+

@@ -1,0 +1,89 @@
+"""Points, weighted score, coverage, exact contributions: integers throughout, in thousandths of a point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streams.compiled import kernel
+from streams.layout import NONE
+from streams.metrics import NO_VALUE, half_up, metric
+from streams.plan import ANCHOR, ANCHOR_END, CATEGORIES, CURVE, DIMENSION, PART, PART_END, STEPS, WEIGHT
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from streams.cells import Cells
+    from streams.plan import Plan
+
+
+@kernel
+def curve(plan: Plan, c: int, x: int) -> int:
+    """Return the points of metric ``x`` on the curve of component ``c``, or ``NONE``."""
+    first, end = plan.components[c, ANCHOR], plan.components[c, ANCHOR_END]
+    anchors, kind = plan.anchors, plan.components[c, CURVE]
+    if kind == CATEGORIES:
+        for i in range(first, end):
+            if anchors[i, 0] == x:
+                return np.int64(anchors[i, 1])
+        return np.int64(NONE)
+    if x <= anchors[first, 0]:
+        return np.int64(anchors[first, 1])
+    i = first
+    while i + 1 < end and anchors[i + 1, 0] <= x:
+        i += 1
+    if i + 1 == end or kind == STEPS:
+        return np.int64(anchors[i, 1])
+    rise = (anchors[i + 1, 1] - anchors[i, 1]) * (x - anchors[i, 0])
+    return np.int64(anchors[i, 1]) + half_up(rise, anchors[i + 1, 0] - anchors[i, 0])
+
+
+@kernel
+def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, int, bool]:
+    """Put the points of model ``m``'s components into ``cells.parts``.
+
+    Returns:
+        weighted sum, present weight, and whether a coming midnight may change either.
+    """
+    total, present, moving = np.int64(0), np.int64(0), False
+    for c in range(plan.models[m, PART], plan.models[m, PART_END]):
+        x, moves = metric(cells, plan, row, c, now)
+        moving = moving or moves
+        points = np.int64(NONE) if x == NO_VALUE else curve(plan, c, x)
+        cells.parts[c] = points
+        if points != NONE:
+            total += plan.components[c, WEIGHT] * points
+            present += plan.components[c, WEIGHT]
+    return total, present, moving
+
+
+@kernel
+def dimension(plan: Plan, points: npt.NDArray[np.int64], m: int, d: int) -> int:
+    """Return the weighted mean of the components of dimension ``d`` that are present, or ``NONE``."""
+    total, present = np.int64(0), np.int64(0)
+    for c in range(plan.models[m, PART], plan.models[m, PART_END]):
+        if plan.components[c, DIMENSION] == d and points[c] != NONE:
+            total += plan.components[c, WEIGHT] * points[c]
+            present += plan.components[c, WEIGHT]
+    return half_up(total, present) if present > 0 else np.int64(NONE)
+
+
+@kernel
+def contributions(plan: Plan, points: npt.NDArray[np.int64], m: int, score: int, present: int) -> None:
+    """Turn points into contributions that sum to ``score``: largest remainder, equal ones to the earlier."""
+    first, end = plan.models[m, PART], plan.models[m, PART_END]
+    left = np.int64(score)
+    for c in range(first, end):
+        if points[c] != NONE:
+            points[c] *= plan.components[c, WEIGHT]
+            left -= points[c] // present
+    for _ in range(left):
+        best, most = np.int64(-1), np.int64(-1)
+        for c in range(first, end):
+            if points[c] >= 0 and points[c] % present > most:
+                best, most = np.int64(c), points[c] % present
+        points[best] += present - most
+    for c in range(first, end):
+        if points[c] != NONE:
+            points[c] //= present

@@ -1,0 +1,124 @@
+"""One accepted event, and how a record becomes one or a dead letter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from schemas.catalogue import ADMIN_ROLES, PAYMENT_STATUSES, RISK_PAGE_KINDS, TICKET_ACTIONS, EventKind
+from schemas.reasons import EventNote, RejectReason
+from schemas.topics import Input
+from tests.auditor.exact import partition_of
+from tests.auditor.settings import Settings, url_path
+from tests.auditor.wire import Fields, Rejected, checked_fields, instant_ms
+
+OCCURRED_AT_MIN_MS = 631_152_000_000
+OCCURRED_AT_END_MS = 4_102_444_800_000
+
+
+class Recorded(NamedTuple):
+    """One record of a partition of an input, as the broker or a recorded file holds it."""
+
+    input: Input
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """An accepted event. `natural_key` is None for what has none; `notes` are those that need no state."""
+
+    input: Input
+    offset: int
+    timestamp_ms: int
+    event_id: str
+    account_id: str
+    time_ms: int
+    kind: EventKind
+    pages: frozenset[str]
+    is_admin: bool
+    facts: dict[str, Any]
+    expires_ms: int | None
+    natural_key: tuple[str, ...] | None
+    notes: tuple[EventNote, ...]
+
+    @property
+    def is_risk_visit(self) -> bool:
+        return not self.pages.isdisjoint(RISK_PAGE_KINDS)
+
+    def clamped_to(self, time_ms: int) -> Event:
+        """Return the event set back to an instant, with a note."""
+        return replace(self, time_ms=time_ms, notes=(EventNote.FUTURE_CLAMPED, *self.notes))
+
+
+def decode(record: Recorded, settings: Settings, partitions: int, *, keyed: bool) -> Event:
+    """Return the event of a record.
+
+    Raises:
+        Rejected: with the first reason that holds.
+    """
+    fields = checked_fields(record.input, record.value, recorded=not keyed)
+    account_id: str = fields["account_id"]
+    if keyed and record.key is None:
+        raise Rejected(RejectReason.KEY_MISSING)
+    if keyed and record.key != account_id.encode():
+        raise Rejected(RejectReason.KEY_MISMATCH)
+    time_ms = instant_ms(fields["occurred_at"])
+    assert time_ms is not None
+    if not OCCURRED_AT_MIN_MS <= time_ms < OCCURRED_AT_END_MS:
+        raise Rejected(RejectReason.IMPLAUSIBLE_TIME)
+    if partition_of(account_id, partitions) != record.partition:
+        raise Rejected(RejectReason.WRONG_PARTITION)
+    event = _event(record, fields, time_ms, settings)
+    is_ahead = record.timestamp_ms >= 0 and time_ms > record.timestamp_ms + settings.future_skew_ms
+    return event.clamped_to(record.timestamp_ms) if is_ahead else event
+
+
+def _event(record: Recorded, fields: Fields, time_ms: int, settings: Settings) -> Event:
+    kind = _kind(record.input, fields)
+    is_unknown = kind in {EventKind.TICKET_OTHER, EventKind.PAYMENT_OTHER}
+    return Event(
+        input=record.input,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        event_id=fields["event_id"],
+        account_id=fields["account_id"],
+        time_ms=time_ms,
+        kind=kind,
+        pages=frozenset(_pages(record.input, fields, settings)),
+        is_admin=record.input is Input.PAGE_VISITS and (fields.get("user_role") or "").lower() in ADMIN_ROLES,
+        facts=fields["facts"] if record.input is Input.ACCOUNT_FACTS else {},
+        expires_ms=instant_ms(fields.get("expires_at")) if record.input is Input.ACCOUNT_FACTS else None,
+        natural_key=_natural_key(record.input, fields),
+        notes=(EventNote.UNKNOWN_VALUE,) if is_unknown else (),
+    )
+
+
+def _kind(source: Input, fields: Fields) -> EventKind:
+    if source is Input.LOGINS:
+        return EventKind.LOGIN if fields.get("success", True) else EventKind.LOGIN_FAILED
+    if source is Input.TICKETS:
+        return TICKET_ACTIONS.get(fields["action"], EventKind.TICKET_OTHER)
+    if source is Input.PAYMENTS:
+        return PAYMENT_STATUSES.get(fields["status"], EventKind.PAYMENT_OTHER)
+    return EventKind.PAGE_VISIT if source is Input.PAGE_VISITS else EventKind.FACTS
+
+
+def _pages(source: Input, fields: Fields, settings: Settings) -> set[str]:
+    """Return the kinds of the page that was visited; `path` is preferred, else the path of `url` is taken."""
+    if source is not Input.PAGE_VISITS:
+        return set()
+    path, url = fields.get("path"), fields.get("url")
+    return settings.page_kinds(url_path(url) if path is None and url is not None else path)
+
+
+def _natural_key(source: Input, fields: Fields) -> tuple[str, ...] | None:
+    """Return what the natural key has beside the time; the words are those of the record."""
+    if source is Input.PAYMENTS:
+        return ("payment", fields["payment_id"], fields["status"])
+    if source is Input.TICKETS:
+        return ("ticket", fields["ticket_id"], fields["action"])
+    return None

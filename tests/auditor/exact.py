@@ -1,0 +1,60 @@
+"""Exact arithmetic: rounding half up, decimals of YAML files as integers, instants as RFC 3339 text, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from math import floor
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_MS = 86_400_000
+HALF = Fraction(1, 2)
+MASK_32 = 0xFFFF_FFFF
+
+
+def half_up(value: Fraction) -> int:
+    """Return the nearest whole number, a half going up (towards plus infinity)."""
+    return floor(value + HALF)
+
+
+def scaled(number: float, scale: int) -> int:
+    """Return a number of a YAML file in units of 1/scale, read as the decimal that was written."""
+    return half_up(Fraction(str(number)) * scale)
+
+
+def decimal(thousandths: int | None) -> float | None:
+    """Return thousandths as a decimal with three places, as JSON shows them."""
+    return None if thousandths is None else thousandths / 1000
+
+
+def rfc3339(time_ms: int) -> str:
+    """Return an instant as RFC 3339 text in UTC with milliseconds."""
+    moment = EPOCH + timedelta(milliseconds=time_ms)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+
+
+def identity(*parts: str | int) -> str:
+    """Return the id that is made of these parts: BLAKE2b-128 in hex over the parts joined by NUL."""
+    text = "\0".join(str(part) for part in parts)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def murmur2(key: bytes) -> int:
+    """Return the 32-bit MurmurHash2 of a key, with the seed of Kafka's default partitioner."""
+    multiplier = 0x5BD1_E995
+    h = 0x9747_B28C ^ len(key)
+    whole = len(key) - len(key) % 4
+    for i in range(0, whole, 4):
+        k = int.from_bytes(key[i : i + 4], "little") * multiplier & MASK_32
+        k = (k ^ k >> 24) * multiplier & MASK_32
+        h = h * multiplier & MASK_32 ^ k
+    if whole < len(key):
+        h = (h ^ int.from_bytes(key[whole:], "little")) * multiplier & MASK_32
+    h = (h ^ h >> 13) * multiplier & MASK_32
+    return h ^ h >> 15
+
+
+def partition_of(account_id: str, partitions: int) -> int:
+    """Return the partition that a producer's default partitioner gives to an account."""
+    return (murmur2(account_id.encode()) & 0x7FFF_FFFF) % partitions
