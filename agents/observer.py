@@ -21,6 +21,9 @@ class PartitionObserver(Protocol):
     def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
         """Score changes by model, and alerts by (reason, status), were written."""
 
+    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
+        """A batch was drained: how far the clock is behind the wall, and what is in memory."""
+
 
 class NullPartitionObserver:
     """Watches nothing."""
@@ -32,4 +35,7 @@ class NullPartitionObserver:
         """Ignore it."""
 
     def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
+        """Ignore it."""
+
+    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
         """Ignore it."""

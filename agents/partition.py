@@ -15,8 +15,8 @@ from schemas.topics import INPUT_TOPICS, Input, Output
 from streams.accounts import Accounts
 from streams.cells import LATE_FOR_RHYTHM, TOO_LATE
 from streams.decode import Decoder, Place
-from streams.memory import PREFIX, Memory
 from streams.events import no_events
+from streams.memory import PREFIX, Memory
 from streams.merge import NEVER_MS, Merge, Progress, Taken
 from streams.messages import Messages
 from streams.views import view_record
@@ -38,7 +38,13 @@ class Partition:
     """Implements ``PartitionPort``: everything about what events mean, nothing about how they arrive."""
 
     def __init__(
-        self, program: Program, *, partition: int, partitions: int, observer: PartitionObserver | None = None, keyed: bool = True
+        self,
+        program: Program,
+        *,
+        partition: int,
+        partitions: int,
+        observer: PartitionObserver | None = None,
+        keyed: bool = True,
     ) -> None:
         self.partition = partition
         self.accounts = Accounts(program)
@@ -144,7 +150,10 @@ class Partition:
     ) -> None:
         late = self.accounts.cells.notes
         if late.any():
-            notes[EventNote.LATE_FOR_RHYTHM], notes[EventNote.TOO_LATE] = int(late[LATE_FOR_RHYTHM]), int(late[TOO_LATE])
+            notes[EventNote.LATE_FOR_RHYTHM], notes[EventNote.TOO_LATE] = (
+                int(late[LATE_FOR_RHYTHM]),
+                int(late[TOO_LATE]),
+            )
             late[:] = 0
         if notes:
             self._observer.on_notes(self.partition, notes)
@@ -176,6 +185,15 @@ class Partition:
             changelog.append((META, msgspec.json.encode({"partitions": self._partitions})))
             self._known = True
         events, self._events, self._outputs, self._committed = self._events, 0, [], positions
+        self._observer.on_state(
+            self.partition,
+            behind_s=max(0, self._wall_ms - self.merge.clock_ms) / 1000
+            if self._wall_ms > NEVER_MS < self.clock_ms
+            else 0.0,
+            queued=self.queued,
+            halted=self.halted is not None,
+            accounts=len(self.accounts),
+        )
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, changelog, outputs, offsets, events)
 
@@ -187,7 +205,11 @@ class Partition:
             self._stale.pop(row, None)
         self._urgent = set()
         if self._stale and self._wall_ms - self.merge.clock_ms < 10 * VIEW_EVERY_MS:
-            due = [row for row in self._stale if self._wall_ms - self._viewed_ms.get(row, NEVER_MS) >= VIEW_EVERY_MS]
+            due = [
+                row
+                for row in self._stale
+                if self._wall_ms - self._viewed_ms.get(row, NEVER_MS) >= VIEW_EVERY_MS
+            ]
             for row in due[:VIEWS_PER_DRAIN]:
                 del self._stale[row]
                 chosen.append(row)

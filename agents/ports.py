@@ -24,10 +24,18 @@ class PartitionPort(Protocol):
     """
 
     partition: int
-    queued: int
-    """Rows offered and not yet processed."""
-    clock_ms: int
-    halted: Input | None
+
+    @property
+    def queued(self) -> int:
+        """Rows offered and not yet processed."""
+
+    @property
+    def clock_ms(self) -> int:
+        """The partition's clock."""
+
+    @property
+    def halted(self) -> Input | None:
+        """The input whose rejects halted the partition."""
 
     @property
     def waiting(self) -> bool:

@@ -99,13 +99,16 @@ def _open(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as raw:
             if path.suffix == ".gz":
-                yield gzip.open(raw)  # type: ignore[misc]
+                with gzip.open(raw) as text:
+                    yield text  # type: ignore[misc]
             elif path.suffix in (".zst", ".zstd"):
                 yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
             else:
                 yield raw
     except (OSError, EOFError, zstandard.ZstdError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}). Give recorded events as .jsonl, .jsonl.gz or .jsonl.zst.") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error}). Give recorded events as .jsonl, .jsonl.gz or .jsonl.zst."
+        ) from error
 
 
 def _deal(
@@ -145,7 +148,13 @@ def _deal(
 def _unroutable(line: int, text: bytes, error: Exception) -> tuple[Any, bytes]:
     kind = error.__class__
     reason = RejectReason.NOT_JSON if kind is msgspec.DecodeError else RejectReason.WRONG_TYPE
-    told = {"reason": reason, "detail": f"line cannot be routed: {error}", "topic": None, "partition": None, "offset": line}
+    told = {
+        "reason": reason,
+        "detail": f"line cannot be routed: {error}",
+        "topic": None,
+        "partition": None,
+        "offset": line,
+    }
     return _dead_entry(told, None, text)
 
 
@@ -180,7 +189,10 @@ class _Reader:
 
 
 def _run(
-    machine: Partition, spools: dict[Input, _Spool], until_ms: int | None, outputs: dict[Output, list[tuple[Any, bytes]]]
+    machine: Partition,
+    spools: dict[Input, _Spool],
+    until_ms: int | None,
+    outputs: dict[Output, list[tuple[Any, bytes]]],
 ) -> int:
     machine.merge.until_ms = ENDLESS_MS if until_ms is None else until_ms
     _date_undated(spools, machine)
@@ -274,5 +286,6 @@ def _collect(outputs: dict[Output, list[tuple[Any, bytes]]], record: OutputRecor
         return
     payload = msgspec.json.decode(record.value)
     at = payload.get("effective_at", payload.get("as_of"))
-    outputs[record.topic].append(((at, payload["account_id"], payload.get(_IDS.get(record.topic, ""), "")), record.value))
-
+    outputs[record.topic].append(
+        ((at, payload["account_id"], payload.get(_IDS.get(record.topic, ""), "")), record.value)
+    )

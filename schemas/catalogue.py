@@ -84,15 +84,29 @@ SOURCES: Final[tuple[Source, ...]] = (
     Source("failed_logins", 2, Signal.INCIDENT, (EventKind.LOGIN_FAILED,), (), "log-ins that failed"),
     Source("page_visits", 3, Signal.VOLUME, (EventKind.PAGE_VISIT,), (), "page visits of any kind"),
     Source("risk_pages", 4, Signal.INCIDENT, (), RISK_PAGE_KINDS, "visits to cancel and refund pages"),
-    Source("upgrade_pages", 5, Signal.INCIDENT, (), ("upgrade", "pricing"), "visits to upgrade and pricing pages"),
+    Source(
+        "upgrade_pages", 5, Signal.INCIDENT, (), ("upgrade", "pricing"), "visits to upgrade and pricing pages"
+    ),
     Source("key_feature_pages", 6, Signal.VOLUME, (), ("key_feature",), "visits to key features"),
-    Source("complementary_pages", 7, Signal.INCIDENT, (), ("complementary",), "visits to the complementary product"),
+    Source(
+        "complementary_pages",
+        7,
+        Signal.INCIDENT,
+        (),
+        ("complementary",),
+        "visits to the complementary product",
+    ),
     Source("tickets_opened", 8, Signal.INCIDENT, (EventKind.TICKET_OPENED,), (), "tickets opened"),
     Source("tickets_escalated", 9, Signal.INCIDENT, (EventKind.TICKET_ESCALATED,), (), "tickets escalated"),
-    Source("payments_succeeded", 10, Signal.VOLUME, (EventKind.PAYMENT_SUCCEEDED,), (), "payments that succeeded"),
     Source(
-        "payments_failed", 11, Signal.INCIDENT,
-        (EventKind.PAYMENT_FAILED, EventKind.PAYMENT_REFUNDED, EventKind.PAYMENT_DISPUTED), (),
+        "payments_succeeded", 10, Signal.VOLUME, (EventKind.PAYMENT_SUCCEEDED,), (), "payments that succeeded"
+    ),
+    Source(
+        "payments_failed",
+        11,
+        Signal.INCIDENT,
+        (EventKind.PAYMENT_FAILED, EventKind.PAYMENT_REFUNDED, EventKind.PAYMENT_DISPUTED),
+        (),
         "payments that failed, were refunded or disputed",
     ),
 )
@@ -118,11 +132,22 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("count", 0, "events", 1, ("source", "window_days"), "events in the window"),
     Feature("active_days", 1, "days", 1, ("source", "window_days"), "days with an event in the window"),
     Feature(
-        "ratio", 2, "1", 1000, ("source", "window_days", "lag_days"),
+        "ratio",
+        2,
+        "1",
+        1000,
+        ("source", "window_days", "lag_days"),
         "events in the window against the account's own earlier window",
     ),
     Feature("since_last", 3, "days", 1, ("source",), "days since the last event"),
-    Feature("rhythm", 4, "usual gaps", 1000, (), "silence in units of the account's own usual gap between active days"),
+    Feature(
+        "rhythm",
+        4,
+        "usual gaps",
+        1000,
+        (),
+        "silence in units of the account's own usual gap between active days",
+    ),
     Feature("fact", 5, "the fact's own", 1000, ("source",), "a fact that was told of the account"),
 )
 FEATURE_BY_NAME: Final = {feature.name: feature for feature in FEATURES}

@@ -1,10 +1,10 @@
 """Operating errors: each name says what the operator must do, each message shows the value and the next step.
 
-    LatidoError
-    +-- ConfigError      a setting, model or policy is wrong: mend it and start again
-    +-- TopicsError      topics are missing or do not fit: create or mend them and start again
-    +-- StateError       the committed state does not fit this program or these topics: follow the procedure
-    +-- BrokerError      the broker cannot be reached: check the address, start again
+LatidoError
++-- ConfigError      a setting, model or policy is wrong: mend it and start again
++-- TopicsError      topics are missing or do not fit: create or mend them and start again
++-- StateError       the committed state does not fit this program or these topics: follow the procedure
++-- BrokerError      the broker cannot be reached: check the address, start again
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -61,7 +62,7 @@ class Component(Strict):
         if sum(curve is not None for curve in (self.ramp, self.steps, self.table)) != 1:
             raise ValueError("give exactly one of ramp, steps and table")
         anchors = self.ramp or self.steps or []
-        if any(a[0] >= b[0] for a, b in zip(anchors, anchors[1:], strict=False)):
+        if any(a[0] >= b[0] for a, b in itertools.pairwise(anchors)):
             raise ValueError("the x of ramp and steps must rise strictly")
         fact = FACT_BY_NAME.get(self.metric.source or "") if self.metric.feature == "fact" else None
         categories = fact.values if fact else ()
@@ -136,6 +137,6 @@ class ModelFile(Strict):
         starts = [band.start for band in self.bands]
         if starts[0] != 0 or self.bands[0].closed != "left":
             raise ValueError("the first band must start at 0 and be closed: left")
-        if any(a >= b for a, b in zip(starts, starts[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(starts)):
             raise ValueError("bands must be in rising order of `from`")
         return self

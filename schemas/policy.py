@@ -67,7 +67,7 @@ class Policy(Strict):
     grace_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 120
     max_future_skew_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 300
     activity: Annotated[list[str], Field(min_length=1)]
-    pages: dict[str, list[Annotated[str, Field(min_length=1, max_length=200)]]] = {}
+    pages: dict[str, list[Annotated[str, Field(min_length=1, max_length=200)]]] = Field(default_factory=dict)
     rhythm: Rhythm = Rhythm()
     rules: Rules = Rules()
 

@@ -57,53 +57,108 @@ MIB: Final = 1 << 20
 
 INPUT_TOPICS: Final[dict[Input, TopicSpec]] = {
     Input.ACCOUNT_FACTS: TopicSpec(
-        "account-facts", "account_id", "delete", 90 * DAY_MS, MIB,
+        "account-facts",
+        "account_id",
+        "delete",
+        90 * DAY_MS,
+        MIB,
         "what is known of an account beside its behaviour; the newest value of a fact wins",
     ),
     Input.LOGINS: TopicSpec(
-        "logins", "account_id", "delete", 14 * DAY_MS, MIB, "log-ins of an account's users",
+        "logins",
+        "account_id",
+        "delete",
+        14 * DAY_MS,
+        MIB,
+        "log-ins of an account's users",
     ),
     Input.TICKETS: TopicSpec(
-        "tickets", "account_id", "delete", 14 * DAY_MS, MIB, "support tickets, one record per action",
+        "tickets",
+        "account_id",
+        "delete",
+        14 * DAY_MS,
+        MIB,
+        "support tickets, one record per action",
     ),
     Input.PAYMENTS: TopicSpec(
-        "payments", "account_id", "delete", 14 * DAY_MS, MIB, "payments, one record per change of status",
+        "payments",
+        "account_id",
+        "delete",
+        14 * DAY_MS,
+        MIB,
+        "payments, one record per change of status",
     ),
     Input.PAGE_VISITS: TopicSpec(
-        "page-visits", "account_id", "delete", 14 * DAY_MS, MIB, "pages and features that users visit",
+        "page-visits",
+        "account_id",
+        "delete",
+        14 * DAY_MS,
+        MIB,
+        "pages and features that users visit",
     ),
 }
 
 OUTPUT_TOPICS: Final[dict[Output, TopicSpec]] = {
     Output.SCORE_CHANGES: TopicSpec(
-        Output.SCORE_CHANGES, "account_id", "delete", 90 * DAY_MS, MIB, "a material change of one score",
+        Output.SCORE_CHANGES,
+        "account_id",
+        "delete",
+        90 * DAY_MS,
+        MIB,
+        "a material change of one score",
     ),
     Output.DISENGAGEMENTS: TopicSpec(
-        Output.DISENGAGEMENTS, "account_id", "delete", 90 * DAY_MS, MIB,
+        Output.DISENGAGEMENTS,
+        "account_id",
+        "delete",
+        90 * DAY_MS,
+        MIB,
         "alert episodes: firing, escalated, resolved",
     ),
     Output.OPPORTUNITIES: TopicSpec(
-        Output.OPPORTUNITIES, "account_id", "delete", 90 * DAY_MS, MIB, "the same for good news",
+        Output.OPPORTUNITIES,
+        "account_id",
+        "delete",
+        90 * DAY_MS,
+        MIB,
+        "the same for good news",
     ),
     Output.ACCOUNTS: TopicSpec(
-        Output.ACCOUNTS, "account_id", "compact", None, MIB,
+        Output.ACCOUNTS,
+        "account_id",
+        "compact",
+        None,
+        MIB,
         "the current view of each account; read models follow it and are rebuilt from it",
     ),
     Output.DEAD_LETTERS: TopicSpec(
-        Output.DEAD_LETTERS, "account_id if known", "delete", 14 * DAY_MS, 16 * MIB,
+        Output.DEAD_LETTERS,
+        "account_id if known",
+        "delete",
+        14 * DAY_MS,
+        16 * MIB,
         "records that could not be judged: the untouched bytes, the reason, where from",
     ),
 }
 
 CONTROL_TOPIC: Final = TopicSpec(
-    CONTROL, "kind and id", "compact", None, MIB,
-    "policy activation, pause and resume, go-live, merges: read by every worker", partitions=1,
+    CONTROL,
+    "kind and id",
+    "compact",
+    None,
+    MIB,
+    "policy activation, pause and resume, go-live, merges: read by every worker",
+    partitions=1,
 )
 
 
 def changelog_topic(application_id: str) -> TopicSpec:
     """Return the changelog of the account table of an application."""
     return TopicSpec(
-        f"{application_id}-accounts-changelog", "account_id", "compact", None, MIB,
+        f"{application_id}-accounts-changelog",
+        "account_id",
+        "compact",
+        None,
+        MIB,
         "the account table: rows, positions, holder keys, memory of ids",
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FILE_BYTES_MAX = 1 << 20
+SHOWN_CHARACTERS = 80
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -45,7 +46,7 @@ def _describe(mistake: Any, tree: yaml.Node | None) -> str:
     path = ".".join(str(part) for part in mistake["loc"]) or "the file"
     line = _line(tree, mistake["loc"])
     value = repr(mistake["input"])
-    shown = value if len(value) <= 80 else value[:77] + "..."
+    shown = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "..."
     reason = mistake["msg"].removeprefix("Value error, ")
     return f"  line {line}: {path}: {reason} (found {shown})"
 

@@ -79,7 +79,11 @@ class Accounts:
         facts = np.full((size, len(self.program.facts), 3), NO_FACT, np.int64)
         due, changed = np.full(size, FOREVER, np.int64), np.zeros(size, np.uint8)
         if old is not None:
-            facts[: len(old.due)], due[: len(old.due)], changed[: len(old.due)] = old.facts, old.due, old.changed
+            facts[: len(old.due)], due[: len(old.due)], changed[: len(old.due)] = (
+                old.facts,
+                old.due,
+                old.changed,
+            )
         parts = np.zeros(len(self.program.plan.components), np.int64)
         notes = np.zeros(2, np.int64) if old is None else old.notes
         return Cells(
@@ -89,7 +93,10 @@ class Accounts:
     # -- advancing --------------------------------------------------------------------------------------------
 
     def advance(
-        self, columns: npt.NDArray[np.int64], facts: Sequence[tuple[int, AccountFacts]], emit: Callable[[Effects], None]
+        self,
+        columns: npt.NDArray[np.int64],
+        facts: Sequence[tuple[int, AccountFacts]],
+        emit: Callable[[Effects], None],
     ) -> None:
         """Take events in order; ``emit`` is called with the notebook whenever it holds effects."""
         cursors = np.zeros(2, np.int64)
@@ -176,14 +183,22 @@ class Accounts:
         for i, row in enumerate(rows):
             if row is None:
                 known = self._index.get(names[i])
-                rows[i] = self.create(names[i], names[i].decode("utf-8", "surrogatepass")) if known is None else known
+                rows[i] = (
+                    self.create(names[i], names[i].decode("utf-8", "surrogatepass"))
+                    if known is None
+                    else known
+                )
         block = np.frombuffer(b"".join(value[:size] for _, value in present), np.uint8)
         self._check_layout(block, len(present), size)
-        body = np.ascontiguousarray(block.reshape(len(present), size)[:, len(self.program.layout.fingerprint) :])
+        body = np.ascontiguousarray(
+            block.reshape(len(present), size)[:, len(self.program.layout.fingerprint) :]
+        )
         self._rows[rows] = body.view(self._rows.dtype).reshape(len(present))
         for row, (_, value) in zip(rows, present, strict=True):
             if len(value) > size:
-                self.cold[row] = {name: tuple(fact) for name, fact in msgspec.json.decode(value[size:]).items()}
+                self.cold[row] = {
+                    name: tuple(fact) for name, fact in msgspec.json.decode(value[size:]).items()
+                }
 
     def _check_layout(self, block: npt.NDArray[np.uint8], count: int, size: int) -> None:
         mark = np.frombuffer(self.program.layout.fingerprint, np.uint8)
@@ -202,7 +217,7 @@ class Accounts:
                     cell = self.cells.facts[row, slot]
                     cell[FACT_VALUE], cell[FACT_AT] = cell_value(name, value), at
                     cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
-        rearm(self.cells, self.program.plan, self.effects, 0, len(self))
+        rearm(self.cells, self.program.plan, 0, len(self))
 
     def existing(self) -> Iterable[int]:
         """Return the rows of accounts that have had an event."""

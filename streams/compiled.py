@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,3 +25,12 @@ def entry(function: Function) -> Function:
     the whole core, so that a change of any of them starts an empty one.
     """
     return cast("Function", numba.njit(nogil=True, cache=True)(function))
+
+
+if TYPE_CHECKING:
+
+    def int64(value: Any) -> int:
+        """Return ``value`` as a 64-bit integer: an explicit cast, so that compiled and plain runs compute alike."""
+        return int(value)
+else:
+    int64 = np.int64

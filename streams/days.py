@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,7 +47,7 @@ def segment(zone: Zone, t: int) -> int:
 @kernel
 def local_day(zone: Zone, t: int) -> int:
     """Return the number of days since 1970-01-01 of the local date at ``t``."""
-    return np.int64((t + zone.offsets[segment(zone, t)]) // DAY_MS)
+    return int64((t + zone.offsets[segment(zone, t)]) // DAY_MS)
 
 
 @kernel
@@ -55,7 +55,7 @@ def start_of_day(zone: Zone, day: int) -> int:
     """Return the first instant whose local day is ``day`` or later (a zone may skip a midnight, or repeat one)."""
     i = segment(zone, day * DAY_MS - DAY_MS)
     while True:
-        begin = np.int64(max(zone.starts[i], day * DAY_MS - zone.offsets[i]))
+        begin = int64(max(zone.starts[i], day * DAY_MS - zone.offsets[i]))
         if i + 1 == len(zone.starts) or begin < zone.starts[i + 1]:
             return begin
         i += 1

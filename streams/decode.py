@@ -10,15 +10,33 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from schemas.catalogue import (
-    ADMIN_BIT, ADMIN_ROLES, PAYMENT_STATUSES, RISK_BIT, TICKET_ACTIONS, EventKind,
+    ADMIN_BIT,
+    ADMIN_ROLES,
+    PAYMENT_STATUSES,
+    RISK_BIT,
+    TICKET_ACTIONS,
+    EventKind,
 )  # fmt: skip
 from schemas.events import (
-    ACCOUNT_ID_BYTES_MAX, EVENT_TYPES, OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, VALUE_BYTES_MAX,
+    ACCOUNT_ID_BYTES_MAX,
+    EVENT_TYPES,
+    OCCURRED_AT_END_MS,
+    OCCURRED_AT_MIN_MS,
+    VALUE_BYTES_MAX,
 )  # fmt: skip
 from schemas.reasons import EventNote, RejectReason
 from schemas.topics import Input
 from streams.events import (
-    EVENT_COLUMNS, EVENT_HASH, EVENT_INPUT, EVENT_MASK, EVENT_NATURAL, EVENT_OFFSET, EVENT_ROW, EVENT_TIME, Decoded, Reject,
+    EVENT_COLUMNS,
+    EVENT_HASH,
+    EVENT_INPUT,
+    EVENT_MASK,
+    EVENT_NATURAL,
+    EVENT_OFFSET,
+    EVENT_ROW,
+    EVENT_TIME,
+    Decoded,
+    Reject,
 )  # fmt: skip
 from streams.intake import PageMasks, kind_masks
 from streams.murmur import partition_of
@@ -96,7 +114,12 @@ class Decoder:
         return Decoded(columns, event_ids, facts, rejects, notes)
 
     def _admit(
-        self, events: list[Any], places: Sequence[int], times: npt.NDArray[np.int64], chunk: Chunk, rejects: list[Reject]
+        self,
+        events: list[Any],
+        places: Sequence[int],
+        times: npt.NDArray[np.int64],
+        chunk: Chunk,
+        rejects: list[Reject],
     ) -> tuple[list[int], Sequence[int]]:
         names = [event.account_id for event in events]
         whole = len(names) == len(chunk.keys)
@@ -115,7 +138,9 @@ class Decoder:
             except Refused as refused:
                 at = places[i]
                 offset = int(chunk.offsets[at])
-                rejects.append(Reject(offset, refused.reason, chunk.keys[at], chunk.values[at], refused.detail))
+                rejects.append(
+                    Reject(offset, refused.reason, chunk.keys[at], chunk.values[at], refused.detail)
+                )
         return admitted, kept
 
     def _admit_one(self, name: str, key: bytes | None, t: int) -> int:
@@ -124,7 +149,9 @@ class Decoder:
             detail = f"account_id {name[:40]!r} is empty, longer than {ACCOUNT_ID_BYTES_MAX} bytes or has a control character"
             raise Refused(RejectReason.BAD_ACCOUNT_ID, detail)
         if key is None:
-            raise Refused(RejectReason.KEY_MISSING, "the record has no key; produce with account_id as the key")
+            raise Refused(
+                RejectReason.KEY_MISSING, "the record has no key; produce with account_id as the key"
+            )
         if key != encoded:
             raise Refused(RejectReason.KEY_MISMATCH, f"the key is {key[:40]!r}, account_id is {name[:40]!r}")
         if not OCCURRED_AT_MIN_MS <= t < OCCURRED_AT_END_MS:
@@ -215,7 +242,9 @@ def _parse_singly(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int],
             events.append(_parse_one(topic, value))
             places.append(i)
         except Refused as refused:
-            rejects.append(Reject(int(chunk.offsets[i]), refused.reason, chunk.keys[i], value, refused.detail))
+            rejects.append(
+                Reject(int(chunk.offsets[i]), refused.reason, chunk.keys[i], value, refused.detail)
+            )
     return events, places, rejects
 
 

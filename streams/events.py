@@ -6,12 +6,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from schemas.reasons import EventNote, RejectReason
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-EVENT_KEY, EVENT_TIME, EVENT_OFFSET, EVENT_ROW, EVENT_MASK, EVENT_INPUT, EVENT_HASH, EVENT_NATURAL, EVENT_COLUMNS = range(9)
+    from schemas.reasons import EventNote, RejectReason
+
+(
+    EVENT_KEY,
+    EVENT_TIME,
+    EVENT_OFFSET,
+    EVENT_ROW,
+    EVENT_MASK,
+    EVENT_INPUT,
+    EVENT_HASH,
+    EVENT_NATURAL,
+    EVENT_COLUMNS,
+) = range(9)
 """Key is the running maximum of times within the input; hashes are 64-bit, NATURAL is 0 where there is none."""
 NO_ROW: Final = -1
 """Row of an event that is not applied (a duplicate)."""

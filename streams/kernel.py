@@ -4,35 +4,83 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from schemas.catalogue import ACTIVITY_BIT, ADMIN_BIT, RISK_BIT
 from streams import effects as fx
 from streams.bands import next_band
 from streams.cells import (
-    FACT_AT, FACT_EXPIRES, FACT_VALUE, FOREVER, LATE_FOR_RHYTHM, NO_FACT, TOO_LATE,
+    FACT_AT,
+    FACT_EXPIRES,
+    FACT_VALUE,
+    FOREVER,
+    LATE_FOR_RHYTHM,
+    NO_FACT,
+    TOO_LATE,
 )  # fmt: skip
-from streams.compiled import entry, kernel
+from streams.compiled import entry, int64, kernel
 from streams.days import local_day, start_of_day
 from streams.events import EVENT_MASK, EVENT_ROW, EVENT_TIME
 from streams.layout import (
-    ABSOLUTE_SILENT_FOR, DAY, EPISODE, EPISODE_SINCE, FIRST_DAY, GAPS_KNOWN, NEVER, NONE, NOW, OPEN, PROBABILITY,
-    RISK_ADMIN, RISK_COUNT, RISK_LAST, SEVERITY, SILENT_FOR, UNSET, USUAL_GAP,
+    ABSOLUTE_SILENT_FOR,
+    DAY,
+    EPISODE,
+    EPISODE_SINCE,
+    FIRST_DAY,
+    GAPS_KNOWN,
+    NEVER,
+    NONE,
+    NOW,
+    OPEN,
+    PROBABILITY,
+    RISK_ADMIN,
+    RISK_COUNT,
+    RISK_LAST,
+    SEVERITY,
+    SILENT_FOR,
+    UNSET,
+    USUAL_GAP,
 )  # fmt: skip
 from streams.metrics import half_up
 from streams.plan import (
-    CHANGE, DENOMINATOR, DIM, DIM_END, DWELL, FELL_AT, FIRST_BAND, KINDS, MIN_CHANGE, MIN_COVERAGE, PART, PART_END,
-    PRESENT_BAND, QUIET, REFRACTORY, SENT_COVERAGE, SENT_DIMS, SENT_PARTS, SENT_SCORE, SINCE_SLOT,
+    CHANGE,
+    DENOMINATOR,
+    DIM,
+    DIM_END,
+    DWELL,
+    FELL_AT,
+    FIRST_BAND,
+    KINDS,
+    MIN_CHANGE,
+    MIN_COVERAGE,
+    PART,
+    PART_END,
+    PRESENT_BAND,
+    QUIET,
+    REFRACTORY,
+    SENT_COVERAGE,
+    SENT_DIMS,
+    SENT_PARTS,
+    SENT_SCORE,
+    SINCE_SLOT,
 )  # fmt: skip
 from streams.rhythm import note_activity
 from streams.rules import (
-    ABSOLUTE_SILENCE, CLOSED, NO_SEVERITY, RISK_PAGE, RULES, SILENCE, account_kind, join_and_leave, judge,
-    note_risk_visit, silence_day,
+    ABSOLUTE_SILENCE,
+    CLOSED,
+    NO_SEVERITY,
+    RISK_PAGE,
+    RULES,
+    SILENCE,
+    account_kind,
+    join_and_leave,
+    judge,
+    note_risk_visit,
+    silence_day,
 )  # fmt: skip
 from streams.score import contributions, dimension, weigh
 from streams.tiles import count_event, roll
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from streams.cells import Cells
@@ -53,7 +101,7 @@ def room(effects: Effects, plan: Plan) -> bool:
 @kernel
 def note(effects: Effects, kind: int, row: int, event: int, cause: int, at: int) -> int:
     """Open a new line in the notebook and return its number."""
-    line = effects.used[0]
+    line = int64(effects.used[0])
     effects.used[0] += 1
     effects.table[line, fx.KIND] = kind
     effects.table[line, fx.ROW] = row
@@ -65,7 +113,16 @@ def note(effects: Effects, kind: int, row: int, event: int, cause: int, at: int)
 
 @kernel
 def send_score(
-    cells: Cells, plan: Plan, effects: Effects, line: int, row: int, m: int, score: int, band: int, coverage: int, present: int
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    line: int,
+    row: int,
+    m: int,
+    score: int,
+    band: int,
+    coverage: int,
+    present: int,
 ) -> None:
     """Note a score change in ``line`` and make it the last one sent."""
     model, out = plan.models[m], effects.table
@@ -79,14 +136,14 @@ def send_score(
     out[line, fx.OLD_COVERAGE] = cells.u16[row, model[SENT_COVERAGE]]
     out[line, fx.NEW_SCORE], out[line, fx.NEW_BAND], out[line, fx.NEW_COVERAGE] = score, band, coverage
     for d in range(dims):
-        value = dimension(plan, cells.parts, m, model[DIM] + d) if score != NONE else np.int64(NONE)
+        value = dimension(plan, cells.parts, m, model[DIM] + d) if score != NONE else int64(NONE)
         out[line, fx.SCORE_HEAD + d] = cells.i32[row, model[SENT_DIMS] + d]
         out[line, fx.SCORE_HEAD + dims + d] = value
         cells.i32[row, model[SENT_DIMS] + d] = value
     if score != NONE:
         contributions(plan, cells.parts, m, score, present)
     for c in range(parts):
-        value = cells.parts[first + c] if score != NONE else np.int64(NONE)
+        value = cells.parts[first + c] if score != NONE else int64(NONE)
         out[line, fx.SCORE_HEAD + 2 * dims + c] = cells.i32[row, model[SENT_PARTS] + c]
         out[line, fx.SCORE_HEAD + 2 * dims + parts + c] = value
         cells.i32[row, model[SENT_PARTS] + c] = value
@@ -101,19 +158,19 @@ def rescore(
 ) -> bool:
     """Score one model at ``now`` and note a material change; return whether a midnight may move the score."""
     model = plan.models[m]
-    score, band, coverage, present, moving = np.int64(NONE), np.int64(NOT_APPLICABLE), np.int64(0), np.int64(0), False
+    score, band, coverage, present, moving = int64(NONE), int64(NOT_APPLICABLE), int64(0), int64(0), False
     if (model[KINDS] >> kind) & 1:
         total, present, moving = weigh(cells, plan, row, m, now)
-        coverage, band = half_up(1000 * present, model[DENOMINATOR]), np.int64(INSUFFICIENT)
+        coverage, band = half_up(1000 * present, model[DENOMINATOR]), int64(INSUFFICIENT)
         if present > 0 and 1000 * present >= model[MIN_COVERAGE] * model[DENOMINATOR]:
             score = half_up(total, present)
-            was = np.int64(cells.u8[row, model[PRESENT_BAND]])
-            band = np.int64(next_band(plan, m, was, score, cells.i64[row, model[FELL_AT]], now))
+            was = int64(cells.u8[row, model[PRESENT_BAND]])
+            band = int64(next_band(plan, m, was, score, cells.i64[row, model[FELL_AT]], now))
             if FIRST_BAND <= band < was:
                 cells.i64[row, model[FELL_AT]] = now
-    sent = np.int64(cells.i32[row, model[SENT_SCORE]])
-    far = score != NONE and sent != NONE and abs(score - sent) >= model[MIN_CHANGE]
-    if far or band != np.int64(cells.u8[row, model[PRESENT_BAND]]):
+    sent = int64(cells.i32[row, model[SENT_SCORE]])
+    far = NONE not in (score, sent) and abs(score - sent) >= model[MIN_CHANGE]
+    if far or band != int64(cells.u8[row, model[PRESENT_BAND]]):
         line = note(effects, fx.SCORE_CHANGE, row, event, cause, now)
         send_score(cells, plan, effects, line, row, m, score, band, coverage, present)
     return moving
@@ -121,7 +178,15 @@ def rescore(
 
 @kernel
 def send_episode(
-    cells: Cells, plan: Plan, effects: Effects, row: int, event: int, cause: int, now: int, status: int, reasons: int
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    row: int,
+    event: int,
+    cause: int,
+    now: int,
+    status: int,
+    reasons: int,
 ) -> None:
     """Note an episode's message with everything that its text and evidence need."""
     out = effects.table
@@ -146,9 +211,11 @@ def send_episode(
 
 
 @kernel
-def reconsider(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, cause: int, now: int) -> None:
+def reconsider(
+    cells: Cells, plan: Plan, effects: Effects, row: int, event: int, cause: int, now: int
+) -> None:
     """Judge the account's one episode at ``now``: open, raise or end it."""
-    before, severity = np.int64(cells.u16[row, OPEN]), np.int64(cells.u8[row, SEVERITY])
+    before, severity = int64(cells.u16[row, OPEN]), int64(cells.u8[row, SEVERITY])
     after, highest = join_and_leave(cells, plan, row, now)
     if before == 0 and after != 0:
         cells.i64[row, EPISODE_SINCE] = now
@@ -171,26 +238,26 @@ def sooner(present: int, candidate: int, now: int) -> int:
 @kernel
 def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:  # noqa: FBT001
     """Return the next instant at which something can change without an event."""
-    due = np.int64(FOREVER)
+    due = int64(FOREVER)
     if moving:
-        due = sooner(due, start_of_day(plan.zone, np.int64(cells.u16[row, DAY]) + 1), now)
+        due = sooner(due, start_of_day(plan.zone, int64(cells.u16[row, DAY]) + 1), now)
     for rule in (SILENCE, ABSOLUTE_SILENCE):
         if plan.rules[rule, SINCE_SLOT] >= 0:
             day = silence_day(cells, plan, row, rule)
-            if day > np.int64(cells.u16[row, DAY]):
+            if day > int64(cells.u16[row, DAY]):
                 due = sooner(due, start_of_day(plan.zone, day), now)
     if plan.rules[RISK_PAGE, SINCE_SLOT] >= 0 and cells.i64[row, RISK_LAST] != UNSET:
-        due = sooner(due, np.int64(cells.i64[row, RISK_LAST]) + plan.rules[RISK_PAGE, QUIET], now)
+        due = sooner(due, int64(cells.i64[row, RISK_LAST]) + plan.rules[RISK_PAGE, QUIET], now)
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
         if slot >= 0 and cells.i64[row, slot] != UNSET and judge(cells, plan, row, rule, now) != NO_SEVERITY:
-            due = sooner(due, np.int64(cells.i64[row, slot]) + plan.rules[rule, REFRACTORY], now)
+            due = sooner(due, int64(cells.i64[row, slot]) + plan.rules[rule, REFRACTORY], now)
     for m in range(plan.models.shape[0]):
-        fell_at = np.int64(cells.i64[row, plan.models[m, FELL_AT]])
+        fell_at = int64(cells.i64[row, plan.models[m, FELL_AT]])
         if fell_at != UNSET:
             due = sooner(due, fell_at + plan.models[m, DWELL], now)
     for f in range(cells.facts.shape[1]):
-        due = sooner(due, np.int64(cells.facts[row, f, FACT_EXPIRES]), now)
+        due = sooner(due, int64(cells.facts[row, f, FACT_EXPIRES]), now)
     return due
 
 
@@ -209,10 +276,7 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
 @kernel
 def expires_now(cells: Cells, row: int, now: int) -> bool:
     """Return whether a fact that a model reads expires at exactly ``now``."""
-    for f in range(cells.facts.shape[1]):
-        if cells.facts[row, f, FACT_EXPIRES] == now:
-            return True
-    return False
+    return any(cells.facts[row, f, FACT_EXPIRES] == now for f in range(cells.facts.shape[1]))
 
 
 @kernel
@@ -221,7 +285,7 @@ def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until
     while cells.due[row] <= until:
         if not room(effects, plan):
             return False
-        now = np.int64(cells.due[row])
+        now = int64(cells.due[row])
         cells.i64[row, NOW] = now
         roll(cells, plan, row, local_day(plan.zone, now))
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
@@ -233,7 +297,7 @@ def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until
 def apply_event(cells: Cells, plan: Plan, row: int, mask: int, t: int) -> None:
     """Fold one event into the state."""
     day = local_day(plan.zone, t)
-    first = np.int64(cells.u16[row, FIRST_DAY])
+    first = int64(cells.u16[row, FIRST_DAY])
     if first == NEVER or day < first:
         cells.u16[row, FIRST_DAY] = day
     roll(cells, plan, row, day)
@@ -261,7 +325,12 @@ def apply_facts(cells: Cells, row: int, updates: npt.NDArray[np.int64], event: i
 
 @entry
 def advance(
-    cells: Cells, plan: Plan, effects: Effects, events: npt.NDArray[np.int64], updates: npt.NDArray[np.int64], cursors: npt.NDArray[np.int64]
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    events: npt.NDArray[np.int64],
+    updates: npt.NDArray[np.int64],
+    cursors: npt.NDArray[np.int64],
 ) -> None:
     """Take events in order, each after the instants of its account that are due before it.
 
@@ -274,21 +343,23 @@ def advance(
         cursors: (2,) int64, next event and next update; moved forward.
     """
     while cursors[0] < events.shape[0]:
-        event = np.int64(cursors[0])
+        event = int64(cursors[0])
         row, t = events[event, EVENT_ROW], events[event, EVENT_TIME]
         if row >= 0:
             if not fire(cells, plan, effects, row, event, t) or not room(effects, plan):
                 return
             apply_event(cells, plan, row, events[event, EVENT_MASK], t)
-            cursors[1] = apply_facts(cells, row, updates, event, np.int64(cursors[1]))
-            now = max(np.int64(cells.i64[row, NOW]), t)
+            cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
+            now = max(int64(cells.i64[row, NOW]), t)
             cells.i64[row, NOW] = now
             evaluate(cells, plan, effects, row, event, fx.BY_EVENT, now)
         cursors[0] += 1
 
 
 @entry
-def sweep(cells: Cells, plan: Plan, effects: Effects, start: int, rows_max: int, clock_ms: int, event: int) -> int:
+def sweep(
+    cells: Cells, plan: Plan, effects: Effects, start: int, rows_max: int, clock_ms: int, event: int
+) -> int:
     """Fire what is due by the clock in rows from ``start`` on, at most ``rows_max`` rows that are due.
 
     Returns:
@@ -304,10 +375,10 @@ def sweep(cells: Cells, plan: Plan, effects: Effects, start: int, rows_max: int,
 
 
 @entry
-def rearm(cells: Cells, plan: Plan, effects: Effects, start: int, end: int) -> None:
+def rearm(cells: Cells, plan: Plan, start: int, end: int) -> None:
     """Recompute what is derived for rows start..end-1 after a load: the next due instant."""
     for row in range(start, end):
-        now = np.int64(cells.i64[row, NOW])
+        now = int64(cells.i64[row, NOW])
         if now == UNSET:
             continue
         moving = False

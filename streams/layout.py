@@ -93,7 +93,9 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
     rings = _place(rings, sizes)
     types = {"i64": np.int64, "f64": np.float64, "i32": np.int32, "u16": np.uint16, "u8": np.uint8}
     dtype = np.dtype([(name, types[name], (count,)) for name, count in counts.items()], align=True)
-    text = repr((counts, [(r.source.name, r.width, r.offset, r.days) for r in rings], rule_since, slots, last_day))
+    text = repr(
+        (counts, [(r.source.name, r.width, r.offset, r.days) for r in rings], rule_since, slots, last_day)
+    )
     text += repr([[c.name for c in model.components] for model in models]) + repr([m.model for m in models])
     return Layout(rings, last_day, rule_since, slots, dtype, blake2b(text.encode(), digest_size=8).digest())
 

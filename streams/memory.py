@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streams.compiled import entry, kernel
+from streams.compiled import entry, int64, kernel
 from streams.days import DAY_MS
 from streams.events import EVENT_HASH, EVENT_KEY, EVENT_NATURAL, EVENT_ROW, NO_ROW
 
@@ -58,7 +58,9 @@ def sift(
         known = False
         for column in (EVENT_HASH, EVENT_NATURAL):
             wanted = columns[j, column]
-            if wanted != 0 and (current[_find(current, wanted)] != 0 or previous[_find(previous, wanted)] != 0):
+            if wanted != 0 and (
+                current[_find(current, wanted)] != 0 or previous[_find(previous, wanted)] != 0
+            ):
                 known = True
         if known:
             columns[j, EVENT_ROW] = NO_ROW
@@ -71,7 +73,7 @@ def sift(
                     current[at] = wanted
                     log[used[0]] = wanted
                     used[0] += 1
-    return columns.shape[0]
+    return int64(columns.shape[0])
 
 
 @entry
@@ -106,7 +108,9 @@ class Generation:
         while size // 2 - 2 <= self.used[0]:
             size *= 2
         self.table = np.zeros(size, np.int64)
-        self.log = np.concatenate([self.log[: self.used[0]], np.zeros(size // 2 + 2 - self.used[0], np.int64)])
+        self.log = np.concatenate(
+            [self.log[: self.used[0]], np.zeros(size // 2 + 2 - self.used[0], np.int64)]
+        )
         fill(self.table, self.log[: self.used[0]])
 
 

@@ -243,5 +243,3 @@ class Merge:
         frontier = min(queue.frontier_ms for queue in self.queues.values())
         if NEVER_MS < frontier < ENDLESS_MS:
             self.clock_ms = max(self.clock_ms, frontier - self._grace_ms)
-
-

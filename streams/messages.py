@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE, CauseKind, ResolvedBy, Rule, Severity, Status
+from schemas.reasons import (
+    INSUFFICIENT_EVIDENCE,
+    NOT_APPLICABLE,
+    CauseKind,
+    ResolvedBy,
+    Rule,
+    Severity,
+    Status,
+)
 from schemas.records import OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams import effects as fx
@@ -123,27 +131,46 @@ class Messages:
                 for dimension, old, new in zip(model.dimensions, old_dims, new_dims, strict=True)
             ],
             "contributions": [
-                {"component": part.name, "old": points(old), "new": points(new), "delta": (max(new, 0) - max(old, 0)) / 1000}
+                {
+                    "component": part.name,
+                    "old": points(old),
+                    "new": points(new),
+                    "delta": (max(new, 0) - max(old, 0)) / 1000,
+                }
                 for part, old, new in zip(model.components, old_parts, new_parts, strict=True)
             ],
         }
         if line[fx.OLD_BAND] != line[fx.NEW_BAND]:
             self.urgent.add(line[fx.ROW])
         self.score_changes[model.model] = self.score_changes.get(model.model, 0) + 1
-        self._write(Output.SCORE_CHANGES, line[fx.ROW], payload, cloud_event("score-change", model.model, identifier, at))
+        self._write(
+            Output.SCORE_CHANGES,
+            line[fx.ROW],
+            payload,
+            cloud_event("score-change", model.model, identifier, at),
+        )
 
     def _level(self, m: int, score: int, band: int, coverage: int) -> dict[str, Any]:
-        return {"score": points(score), "band": band_name(self._program.models[m].bands, band), "coverage": coverage / 1000}
+        return {
+            "score": points(score),
+            "band": band_name(self._program.models[m].bands, band),
+            "coverage": coverage / 1000,
+        }
 
     def _episode(self, line: list[int]) -> None:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
         status, severity = _STATUSES[line[fx.STATUS]], Severity(line[fx.SEVERITY]).label
         since, ordinal = line[fx.SINCE], line[fx.EPISODE_ORDINAL]
         rules = [rule for rule in Rule if line[fx.REASONS] >> rule & 1]
-        reasons = [reason(self._program.policy, rule, line[fx.RULE_SINCE + rule], line[fx.EVIDENCE :]) for rule in rules]
+        reasons = [
+            reason(self._program.policy, rule, line[fx.RULE_SINCE + rule], line[fx.EVIDENCE :])
+            for rule in rules
+        ]
         ended_by = None
         if status is Status.RESOLVED:
-            ended_by = ResolvedBy.CLOSED if line[fx.EPISODE_CLOSED] else _ENDED_BY.get(rules[0], ResolvedBy.ACTIVITY)
+            ended_by = (
+                ResolvedBy.CLOSED if line[fx.EPISODE_CLOSED] else _ENDED_BY.get(rules[0], ResolvedBy.ACTIVITY)
+            )
         identifier = identity("alert", account, since, ordinal, status, severity)
         payload = {
             "schema_version": SCHEMA_VERSION,
@@ -166,8 +193,12 @@ class Messages:
         headers = cloud_event("disengagement", "disengagements", identifier, payload["effective_at"])
         self._write(Output.DISENGAGEMENTS, row, payload, headers)
 
-    def _write(self, topic: Output, row: int, payload: dict[str, Any], headers: tuple[tuple[str, bytes], ...]) -> None:
-        self.records.append(OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(payload), headers))
+    def _write(
+        self, topic: Output, row: int, payload: dict[str, Any], headers: tuple[tuple[str, bytes], ...]
+    ) -> None:
+        self.records.append(
+            OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(payload), headers)
+        )
 
 
 def band_name(bands: Any, code: int) -> str:

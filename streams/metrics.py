@@ -8,13 +8,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from streams.cells import FACT_EXPIRES, FACT_VALUE, NO_FACT
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 from streams.layout import DAY, FIRST_DAY, LAST_ACTIVE_DAY, NEVER
 from streams.plan import (
-    ANCHOR_END, FEATURE, LAG, LAST_DAY_SLOT, RATIO_MAX, RING_DAYS, SOURCE, VOLUME, WINDOW,
+    ANCHOR_END,
+    FEATURE,
+    LAG,
+    LAST_DAY_SLOT,
+    RATIO_MAX,
+    RING_DAYS,
+    SOURCE,
+    VOLUME,
+    WINDOW,
 )  # fmt: skip
 from streams.rhythm import usual_gap_days
 from streams.tiles import window_days, window_sum
@@ -37,7 +43,7 @@ def half_up(numerator: int, denominator: int) -> int:
 @kernel
 def age_days(cells: Cells, row: int) -> int:
     """Return the local days since the account's first event, its own day included."""
-    return np.int64(cells.u16[row, DAY]) - np.int64(cells.u16[row, FIRST_DAY]) + 1
+    return int64(cells.u16[row, DAY]) - int64(cells.u16[row, FIRST_DAY]) + 1
 
 
 @kernel
@@ -53,14 +59,14 @@ def windowed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
     """Return a count, a number of active days or a ratio."""
     feature, ring = plan.components[c, FEATURE], plan.components[c, SOURCE]
     window, lag = plan.components[c, WINDOW], plan.components[c, LAG]
-    day, age = np.int64(cells.u16[row, DAY]), age_days(cells, row)
-    counted = np.int64(cells.u16[row, plan.scalars[LAST_DAY_SLOT] + ring])
+    day, age = int64(cells.u16[row, DAY]), age_days(cells, row)
+    counted = int64(cells.u16[row, plan.scalars[LAST_DAY_SLOT] + ring])
     moving = age < window + lag or counted > day - plan.rings[ring, RING_DAYS]
     needs_age = feature != COUNT or plan.components[c, VOLUME] == 1
     if (needs_age and age < window + lag) or (feature == RATIO and counted == NEVER):
-        return np.int64(NO_VALUE), moving
+        return int64(NO_VALUE), moving
     if counted <= day - window - lag:
-        return np.int64(0), moving
+        return int64(0), moving
     if feature == ACTIVE_DAYS:
         return window_days(cells, plan, row, ring, day - window + 1, day), moving
     recent = window_sum(cells, plan, row, ring, day - window + 1, day)
@@ -75,14 +81,14 @@ def elapsed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
     """Return the days since the last event of a source, or the silence in usual gaps."""
     rhythm = plan.components[c, FEATURE] == RHYTHM
     slot = LAST_ACTIVE_DAY if rhythm else plan.scalars[LAST_DAY_SLOT] + plan.components[c, SOURCE]
-    last = np.int64(cells.u16[row, slot])
+    last = int64(cells.u16[row, slot])
     if last == NEVER:
-        return np.int64(NO_VALUE), False
-    days = np.int64(cells.u16[row, DAY]) - last
+        return int64(NO_VALUE), False
+    days = int64(cells.u16[row, DAY]) - last
     x = days
     if rhythm:
         gaps = math.floor(1000.0 * float(days) / usual_gap_days(cells, plan, row) + 0.5)
-        x = np.int64(min(gaps, RATIO_MAX))
+        x = int64(min(gaps, RATIO_MAX))
     return x, x < plan.anchors[plan.components[c, ANCHOR_END] - 1, 0]
 
 
@@ -90,7 +96,7 @@ def elapsed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
 def fact(cells: Cells, row: int, slot: int, now: int) -> int:
     """Return a fact's value at ``now`` (thousandths, or the code of its category), or ``NO_VALUE``."""
     expires = cells.facts[row, slot, FACT_EXPIRES]
-    return np.int64(cells.facts[row, slot, FACT_VALUE]) if expires > now else np.int64(NO_VALUE)
+    return int64(cells.facts[row, slot, FACT_VALUE]) if expires > now else int64(NO_VALUE)
 
 
 @kernel

@@ -25,15 +25,37 @@ if TYPE_CHECKING:
 
 Table = "npt.NDArray[np.int64]"
 
-FEATURE, SOURCE, WINDOW, LAG, WEIGHT, CURVE, ANCHOR, ANCHOR_END, DIMENSION, VOLUME, COMPONENT_COLUMNS = range(11)
+FEATURE, SOURCE, WINDOW, LAG, WEIGHT, CURVE, ANCHOR, ANCHOR_END, DIMENSION, VOLUME, COMPONENT_COLUMNS = range(
+    11
+)
 RAMP, STEPS, CATEGORIES = range(3)
 """Kinds of curve."""
 RING_BIT, RING_WIDTH, RING_OFFSET, RING_DAYS, RING_COLUMNS = range(5)
 (
-    PART, PART_END, DIM, DIM_END, BAND, BAND_END, DENOMINATOR, MIN_COVERAGE, MARGIN, DWELL, MIN_CHANGE, KINDS,
-    FELL_AT, SENT_SCORE, CHANGE, SENT_DIMS, SENT_PARTS, SENT_COVERAGE, PRESENT_BAND, MODEL_COLUMNS,
+    PART,
+    PART_END,
+    DIM,
+    DIM_END,
+    BAND,
+    BAND_END,
+    DENOMINATOR,
+    MIN_COVERAGE,
+    MARGIN,
+    DWELL,
+    MIN_CHANGE,
+    KINDS,
+    FELL_AT,
+    SENT_SCORE,
+    CHANGE,
+    SENT_DIMS,
+    SENT_PARTS,
+    SENT_COVERAGE,
+    PRESENT_BAND,
+    MODEL_COLUMNS,
 ) = range(20)
-SINCE_SLOT, RULE_SEVERITY, REPEATED_SEVERITY, LIMIT_DAYS, QUIET, REPEAT_AFTER, REFRACTORY, RULE_COLUMNS = range(8)
+SINCE_SLOT, RULE_SEVERITY, REPEATED_SEVERITY, LIMIT_DAYS, QUIET, REPEAT_AFTER, REFRACTORY, RULE_COLUMNS = (
+    range(8)
+)
 PRIOR_RATE, PRIOR_DAYS, FORGETTING, BUDGET, RHYTHM_COLUMNS = range(5)
 RATIO_MAX: Final = 1_000_000
 FIRST_BAND: Final = 2
@@ -78,7 +100,9 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zone: Zone) -> 
     layout = make_layout(policy, models)
     facts = _facts(models)
     anchors: list[tuple[int, int]] = []
-    components, bands, heads = [], [], []
+    components: list[list[int]] = []
+    bands: list[tuple[int, int]] = []
+    heads: list[list[int]] = []
     dimension = 0
     for index, model in enumerate(models):
         head = [len(components), 0, dimension, 0, len(bands), 0]
@@ -153,7 +177,9 @@ def _rules(policy: Policy, layout: Layout) -> npt.NDArray[np.int64]:
         numbers = getattr(policy.rules, rule.label)
         table[rule, SINCE_SLOT] = slot
         table[rule, RULE_SEVERITY] = Severity[numbers.severity.upper()]
-        table[rule, REPEATED_SEVERITY] = Severity[getattr(numbers, "repeated_severity", numbers.severity).upper()]
+        table[rule, REPEATED_SEVERITY] = Severity[
+            getattr(numbers, "repeated_severity", numbers.severity).upper()
+        ]
         table[rule, LIMIT_DAYS] = getattr(numbers, "days", 0)
         table[rule, QUIET] = getattr(numbers, "quiet_days", 0) * DAY_MS
         table[rule, REPEAT_AFTER] = getattr(numbers, "repeat_after_min", 0) * 60_000

@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 from streams.layout import GAP_COUNT, GAP_SUM, GAPS, LAST_ACTIVE, LAST_ACTIVE_DAY, NEVER
 from streams.plan import BUDGET, FORGETTING, HORIZON_DAYS, PRIOR_DAYS, PRIOR_RATE
 
@@ -28,9 +26,8 @@ GAPS_MAX: Final = 65_535
 @kernel
 def note_activity(cells: Cells, plan: Plan, row: int, day: int, t: int) -> bool:
     """Take activity on local day ``day`` at ``t``; False if it is too late for the rhythm."""
-    last = np.int64(cells.u16[row, LAST_ACTIVE_DAY])
-    if t > cells.i64[row, LAST_ACTIVE]:
-        cells.i64[row, LAST_ACTIVE] = t
+    last = int64(cells.u16[row, LAST_ACTIVE_DAY])
+    cells.i64[row, LAST_ACTIVE] = max(cells.i64[row, LAST_ACTIVE], t)
     if day <= last:
         return day == last
     gap = day - last
@@ -38,7 +35,7 @@ def note_activity(cells: Cells, plan: Plan, row: int, day: int, t: int) -> bool:
         forgetting = plan.rhythm[FORGETTING]
         cells.f64[row, GAP_COUNT] = forgetting * cells.f64[row, GAP_COUNT] + 1.0
         cells.f64[row, GAP_SUM] = forgetting * cells.f64[row, GAP_SUM] + float(gap)
-        cells.u16[row, GAPS] = min(np.int64(cells.u16[row, GAPS]) + 1, GAPS_MAX)
+        cells.u16[row, GAPS] = min(int64(cells.u16[row, GAPS]) + 1, GAPS_MAX)
     cells.u16[row, LAST_ACTIVE_DAY] = day
     return True
 
@@ -62,4 +59,4 @@ def alarm_day(cells: Cells, plan: Plan, row: int) -> int:
     shape = float(plan.rhythm[PRIOR_RATE] + cells.f64[row, GAP_COUNT])
     scale = float(plan.rhythm[PRIOR_DAYS] + cells.f64[row, GAP_SUM])
     longest = scale * (math.pow(alarm_probability(cells, plan, row), -1.0 / shape) - 1.0)
-    return np.int64(cells.u16[row, LAST_ACTIVE_DAY]) + np.int64(min(math.floor(longest), 40_000)) + 1
+    return int64(cells.u16[row, LAST_ACTIVE_DAY]) + int64(min(math.floor(longest), 40_000)) + 1

@@ -5,18 +5,35 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, FACT_BY_NAME
 from schemas.reasons import Rule, Severity
 from streams.cells import FACT_EXPIRES, FACT_VALUE
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 from streams.layout import (
-    ABSOLUTE_SILENT_FOR, DAY, GAPS, GAPS_KNOWN, LAST_ACTIVE, LAST_ACTIVE_DAY, NEVER, OPEN, PROBABILITY, RISK_ADMIN,
-    RISK_COUNT, RISK_LAST, SILENT_FOR, UNSET, USUAL_GAP,
+    ABSOLUTE_SILENT_FOR,
+    DAY,
+    GAPS,
+    GAPS_KNOWN,
+    LAST_ACTIVE,
+    LAST_ACTIVE_DAY,
+    NEVER,
+    OPEN,
+    PROBABILITY,
+    RISK_ADMIN,
+    RISK_COUNT,
+    RISK_LAST,
+    SILENT_FOR,
+    UNSET,
+    USUAL_GAP,
 )  # fmt: skip
 from streams.plan import (
-    LIMIT_DAYS, QUIET, REFRACTORY, REPEAT_AFTER, REPEATED_SEVERITY, RULE_SEVERITY, SINCE_SLOT,
+    LIMIT_DAYS,
+    QUIET,
+    REFRACTORY,
+    REPEAT_AFTER,
+    REPEATED_SEVERITY,
+    RULE_SEVERITY,
+    SINCE_SLOT,
 )  # fmt: skip
 from streams.rhythm import alarm_day, alarm_probability, usual_gap_days
 
@@ -39,7 +56,7 @@ SECONDS_MAX: Final = (1 << 31) - 1
 def account_kind(cells: Cells, row: int, now: int) -> int:
     """Return the code of the account's kind at ``now``; an unknown kind is a customer."""
     if cells.facts[row, 0, FACT_EXPIRES] > now:
-        return np.int64(cells.facts[row, 0, FACT_VALUE])
+        return int64(cells.facts[row, 0, FACT_VALUE])
     return CUSTOMER
 
 
@@ -47,24 +64,24 @@ def account_kind(cells: Cells, row: int, now: int) -> int:
 def note_risk_visit(cells: Cells, plan: Plan, row: int, t: int, admin: int) -> None:
     """Take a visit at ``t`` to a cancel or refund page; ``admin`` is 1 for an administrator's."""
     quiet, repeat_after = plan.rules[RISK_PAGE, QUIET], plan.rules[RISK_PAGE, REPEAT_AFTER]
-    last = np.int64(cells.i64[row, RISK_LAST])
+    last = int64(cells.i64[row, RISK_LAST])
     if last == UNSET or t >= last + quiet:
         cells.u16[row, RISK_COUNT], cells.u8[row, RISK_ADMIN], cells.i64[row, RISK_LAST] = 1, admin, t
         return
     if t + quiet <= last:
         return
     if t >= last + repeat_after:
-        cells.u16[row, RISK_COUNT] = min(np.int64(cells.u16[row, RISK_COUNT]) + 1, 65_535)
-    cells.u8[row, RISK_ADMIN] = max(np.int64(cells.u8[row, RISK_ADMIN]), admin)
+        cells.u16[row, RISK_COUNT] = min(int64(cells.u16[row, RISK_COUNT]) + 1, 65_535)
+    cells.u8[row, RISK_ADMIN] = max(int64(cells.u8[row, RISK_ADMIN]), admin)
     cells.i64[row, RISK_LAST] = max(last, t)
 
 
 @kernel
 def silence_day(cells: Cells, plan: Plan, row: int, rule: int) -> int:
     """Return the first local day on which the silence of ``rule`` is too long, or ``NEVER`` if it never was active."""
-    last = np.int64(cells.u16[row, LAST_ACTIVE_DAY])
+    last = int64(cells.u16[row, LAST_ACTIVE_DAY])
     if last == NEVER:
-        return np.int64(NEVER)
+        return int64(NEVER)
     return alarm_day(cells, plan, row) if rule == SILENCE else last + plan.rules[rule, LIMIT_DAYS] + 1
 
 
@@ -72,15 +89,15 @@ def silence_day(cells: Cells, plan: Plan, row: int, rule: int) -> int:
 def judge(cells: Cells, plan: Plan, row: int, rule: int, now: int) -> int:
     """Return the severity with which ``rule`` holds at ``now``, or ``NO_SEVERITY``."""
     if rule == RISK_PAGE:
-        last = np.int64(cells.i64[row, RISK_LAST])
+        last = int64(cells.i64[row, RISK_LAST])
         if last == UNSET or now >= last + plan.rules[rule, QUIET]:
-            return np.int64(NO_SEVERITY)
+            return int64(NO_SEVERITY)
         repeated = cells.u16[row, RISK_COUNT] >= 2 or cells.u8[row, RISK_ADMIN] == 1
-        return plan.rules[rule, REPEATED_SEVERITY] if repeated else plan.rules[rule, RULE_SEVERITY]
+        return int64(plan.rules[rule, REPEATED_SEVERITY] if repeated else plan.rules[rule, RULE_SEVERITY])
     first = silence_day(cells, plan, row, rule)
-    if first == NEVER or np.int64(cells.u16[row, DAY]) < first:
-        return np.int64(NO_SEVERITY)
-    return plan.rules[rule, RULE_SEVERITY]
+    if first == NEVER or int64(cells.u16[row, DAY]) < first:
+        return int64(NO_SEVERITY)
+    return int64(plan.rules[rule, RULE_SEVERITY])
 
 
 @kernel
@@ -92,9 +109,9 @@ def keep_evidence(cells: Cells, plan: Plan, row: int, rule: int, now: int) -> No
     elif rule == SILENCE:
         cells.i32[row, SILENT_FOR] = silent_for_s
         gap_s = math.floor(86400.0 * usual_gap_days(cells, plan, row) + 0.5)
-        cells.i32[row, USUAL_GAP] = np.int64(min(gap_s, SECONDS_MAX))
+        cells.i32[row, USUAL_GAP] = int64(min(gap_s, SECONDS_MAX))
         cells.u16[row, GAPS_KNOWN] = cells.u16[row, GAPS]
-        cells.i32[row, PROBABILITY] = np.int64(math.floor(1e9 * alarm_probability(cells, plan, row) + 0.5))
+        cells.i32[row, PROBABILITY] = int64(math.floor(1e9 * alarm_probability(cells, plan, row) + 0.5))
 
 
 @kernel
@@ -104,8 +121,8 @@ def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, i
     Returns:
         the mask of open reasons, and the highest severity among them (``NO_SEVERITY`` for none).
     """
-    before = np.int64(cells.u16[row, OPEN])
-    after, highest = np.int64(0), np.int64(NO_SEVERITY)
+    before = int64(cells.u16[row, OPEN])
+    after, highest = int64(0), int64(NO_SEVERITY)
     closed = account_kind(cells, row, now) == CLOSED
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
@@ -115,7 +132,7 @@ def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, i
         if severity == NO_SEVERITY:
             continue
         if not (before >> rule) & 1:
-            since = np.int64(cells.i64[row, slot])
+            since = int64(cells.i64[row, slot])
             if since != UNSET and now < since + plan.rules[rule, REFRACTORY]:
                 continue
             cells.i64[row, slot] = now

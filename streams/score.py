@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 from streams.layout import NONE
 from streams.metrics import NO_VALUE, half_up, metric
 from streams.plan import ANCHOR, ANCHOR_END, CATEGORIES, CURVE, DIMENSION, PART, PART_END, STEPS, WEIGHT
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from streams.cells import Cells
@@ -26,17 +25,17 @@ def curve(plan: Plan, c: int, x: int) -> int:
     if kind == CATEGORIES:
         for i in range(first, end):
             if anchors[i, 0] == x:
-                return np.int64(anchors[i, 1])
-        return np.int64(NONE)
+                return int64(anchors[i, 1])
+        return int64(NONE)
     if x <= anchors[first, 0]:
-        return np.int64(anchors[first, 1])
+        return int64(anchors[first, 1])
     i = first
     while i + 1 < end and anchors[i + 1, 0] <= x:
         i += 1
     if i + 1 == end or kind == STEPS:
-        return np.int64(anchors[i, 1])
+        return int64(anchors[i, 1])
     rise = (anchors[i + 1, 1] - anchors[i, 1]) * (x - anchors[i, 0])
-    return np.int64(anchors[i, 1]) + half_up(rise, anchors[i + 1, 0] - anchors[i, 0])
+    return int64(anchors[i, 1]) + half_up(rise, anchors[i + 1, 0] - anchors[i, 0])
 
 
 @kernel
@@ -46,11 +45,11 @@ def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, in
     Returns:
         weighted sum, present weight, and whether a coming midnight may change either.
     """
-    total, present, moving = np.int64(0), np.int64(0), False
+    total, present, moving = int64(0), int64(0), False
     for c in range(plan.models[m, PART], plan.models[m, PART_END]):
         x, moves = metric(cells, plan, row, c, now)
         moving = moving or moves
-        points = np.int64(NONE) if x == NO_VALUE else curve(plan, c, x)
+        points = int64(NONE) if x == NO_VALUE else curve(plan, c, x)
         cells.parts[c] = points
         if points != NONE:
             total += plan.components[c, WEIGHT] * points
@@ -61,28 +60,28 @@ def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, in
 @kernel
 def dimension(plan: Plan, points: npt.NDArray[np.int64], m: int, d: int) -> int:
     """Return the weighted mean of the components of dimension ``d`` that are present, or ``NONE``."""
-    total, present = np.int64(0), np.int64(0)
+    total, present = int64(0), int64(0)
     for c in range(plan.models[m, PART], plan.models[m, PART_END]):
         if plan.components[c, DIMENSION] == d and points[c] != NONE:
             total += plan.components[c, WEIGHT] * points[c]
             present += plan.components[c, WEIGHT]
-    return half_up(total, present) if present > 0 else np.int64(NONE)
+    return half_up(total, present) if present > 0 else int64(NONE)
 
 
 @kernel
 def contributions(plan: Plan, points: npt.NDArray[np.int64], m: int, score: int, present: int) -> None:
     """Turn points into contributions that sum to ``score``: largest remainder, equal ones to the earlier."""
     first, end = plan.models[m, PART], plan.models[m, PART_END]
-    left = np.int64(score)
+    left = int64(score)
     for c in range(first, end):
         if points[c] != NONE:
             points[c] *= plan.components[c, WEIGHT]
             left -= points[c] // present
     for _ in range(left):
-        best, most = np.int64(-1), np.int64(-1)
+        best, most = int64(-1), int64(-1)
         for c in range(first, end):
             if points[c] >= 0 and points[c] % present > most:
-                best, most = np.int64(c), points[c] % present
+                best, most = int64(c), points[c] % present
         points[best] += present - most
     for c in range(first, end):
         if points[c] != NONE:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 from streams.layout import DAY, WIDE
 from streams.plan import LAST_DAY_SLOT, RING_BIT, RING_DAYS, RING_OFFSET, RING_WIDTH
 
@@ -20,7 +18,7 @@ WIDE_MAX, NARROW_MAX = 65_535, 255
 @kernel
 def roll(cells: Cells, plan: Plan, row: int, day: int) -> None:
     """Make ``day`` the row's present day: clear the tiles of the days between. A day never goes back."""
-    present = np.int64(cells.u16[row, DAY])
+    present = int64(cells.u16[row, DAY])
     if day <= present:
         return
     for s in range(plan.rings.shape[0]):
@@ -37,12 +35,12 @@ def roll(cells: Cells, plan: Plan, row: int, day: int) -> None:
 def count_event(cells: Cells, plan: Plan, row: int, mask: int, day: int) -> bool:
     """Count an event of local day ``day`` in every ring whose source bit is in ``mask``; False if any was too late."""
     kept = True
-    present = np.int64(cells.u16[row, DAY])
+    present = int64(cells.u16[row, DAY])
     for s in range(plan.rings.shape[0]):
         if not (mask >> plan.rings[s, RING_BIT]) & 1:
             continue
         slot = plan.scalars[LAST_DAY_SLOT] + s
-        if day > np.int64(cells.u16[row, slot]):
+        if day > int64(cells.u16[row, slot]):
             cells.u16[row, slot] = day
         days = plan.rings[s, RING_DAYS]
         if day <= present - days:
@@ -50,9 +48,9 @@ def count_event(cells: Cells, plan: Plan, row: int, mask: int, day: int) -> bool
             continue
         tile = plan.rings[s, RING_OFFSET] + day % days
         if plan.rings[s, RING_WIDTH] == WIDE:
-            cells.u16[row, tile] = min(np.int64(cells.u16[row, tile]) + 1, WIDE_MAX)
+            cells.u16[row, tile] = min(int64(cells.u16[row, tile]) + 1, WIDE_MAX)
         else:
-            cells.u8[row, tile] = min(np.int64(cells.u8[row, tile]) + 1, NARROW_MAX)
+            cells.u8[row, tile] = min(int64(cells.u8[row, tile]) + 1, NARROW_MAX)
     return kept
 
 
@@ -61,14 +59,14 @@ def tile(cells: Cells, plan: Plan, row: int, ring: int, day: int) -> int:
     """Return the count of one day, which must lie within the ring."""
     cell = plan.rings[ring, RING_OFFSET] + day % plan.rings[ring, RING_DAYS]
     if plan.rings[ring, RING_WIDTH] == WIDE:
-        return np.int64(cells.u16[row, cell])
-    return np.int64(cells.u8[row, cell])
+        return int64(cells.u16[row, cell])
+    return int64(cells.u8[row, cell])
 
 
 @kernel
 def window_sum(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the sum of the counts of days first..last, both within the ring."""
-    total = np.int64(0)
+    total = int64(0)
     for day in range(first, last + 1):
         total += tile(cells, plan, row, ring, day)
     return total
@@ -77,7 +75,7 @@ def window_sum(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: 
 @kernel
 def window_days(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the number of days of first..last with a count above zero."""
-    total = np.int64(0)
+    total = int64(0)
     for day in range(first, last + 1):
         if tile(cells, plan, row, ring, day) > 0:
             total += 1

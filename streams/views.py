@@ -13,8 +13,20 @@ from schemas.topics import Output
 from streams.cells import FOREVER
 from streams.compiled import entry
 from streams.layout import (
-    ABSOLUTE_SILENT_FOR, EPISODE, EPISODE_SINCE, GAPS_KNOWN, NONE, NOW, OPEN, PROBABILITY, RISK_ADMIN, RISK_COUNT,
-    RISK_LAST, SEVERITY, SILENT_FOR, USUAL_GAP,
+    ABSOLUTE_SILENT_FOR,
+    EPISODE,
+    EPISODE_SINCE,
+    GAPS_KNOWN,
+    NONE,
+    NOW,
+    OPEN,
+    PROBABILITY,
+    RISK_ADMIN,
+    RISK_COUNT,
+    RISK_LAST,
+    SEVERITY,
+    SILENT_FOR,
+    USUAL_GAP,
 )  # fmt: skip
 from streams.messages import SCHEMA_VERSION, band_name, cloud_event, identity, instant_text, points, reason
 from streams.metrics import half_up

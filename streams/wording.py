@@ -58,4 +58,6 @@ def summary(status: str, reasons: list[dict[str, Any]], resolved_by: str | None)
     """Return the text of an episode's message."""
     text = " ".join(SENTENCES[reason["rule"]](reason["evidence"]) for reason in reasons)
     ended = {"activity": "active again", "quiet_period": "quiet since", "closed": "the account was closed"}
-    return f"Resolved ({ended[resolved_by]}). It was: {text}" if status == "resolved" and resolved_by else text
+    return (
+        f"Resolved ({ended[resolved_by]}). It was: {text}" if status == "resolved" and resolved_by else text
+    )

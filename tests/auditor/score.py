@@ -44,9 +44,7 @@ class Scored(NamedTuple):
 
 def unscored(model: Model, word: str, coverage: int) -> Scored:
     """Return the absence of a score."""
-    return Scored(
-        None, word, coverage, (None,) * len(model.dimensions), (None,) * len(model.components)
-    )
+    return Scored(None, word, coverage, (None,) * len(model.dimensions), (None,) * len(model.components))
 
 
 def measure(component: Component, at: Moment) -> int | str | None:

@@ -151,10 +151,13 @@ def _read_rules(rules: dict[str, Any]) -> dict[Rule, RuleSettings]:
     found = {}
     if (silence := rules.get("silence")) is not None:
         found[Rule.SILENCE] = RuleSettings(
-            **_common(silence, "warning"), false_alarms_per_year=float(silence.get("false_alarms_per_year", 0.5))
+            **_common(silence, "warning"),
+            false_alarms_per_year=float(silence.get("false_alarms_per_year", 0.5)),
         )
     if (absolute := rules.get("absolute_silence")) is not None:
-        found[Rule.ABSOLUTE_SILENCE] = RuleSettings(**_common(absolute, "critical"), days=absolute.get("days", 90))
+        found[Rule.ABSOLUTE_SILENCE] = RuleSettings(
+            **_common(absolute, "critical"), days=absolute.get("days", 90)
+        )
     if (risk := rules.get("risk_page")) is not None:
         found[Rule.RISK_PAGE] = RuleSettings(
             **_common(risk, "info"),
@@ -185,7 +188,9 @@ def read_model(model: dict[str, Any]) -> Model:
             (dimension["name"], tuple(_read_component(component) for component in dimension["components"]))
             for dimension in model["dimensions"]
         ),
-        bands=tuple(Band(band["name"], scaled(band["from"], 1000), band["closed"]) for band in model["bands"]),
+        bands=tuple(
+            Band(band["name"], scaled(band["from"], 1000), band["closed"]) for band in model["bands"]
+        ),
         margin=scaled(model["hysteresis"], 1000),
         dwell_ms=model["dwell_h"] * 3_600_000,
         min_change=scaled(model["min_change"], 1000),

@@ -20,14 +20,15 @@ INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 TOO_BIG = 1 << 64
 VALUE_BYTES_MAX = 1_048_576
 INSTANT = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):?(\d{2}))", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):?(\d{2}))",
+    re.ASCII,
 )
 ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 
 Fields = dict[str, Any]
 
 
-class Rejected(Exception):  # noqa: N818 - it is an outcome
+class Rejected(Exception):
     """The record is a dead letter."""
 
     def __init__(self, reason: RejectReason) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def bootstrap(request: pytest.FixtureRequest) -> str:
     """The address of a real Kafka: the one in LATIDO_TEST_BROKER, else one that the tests start."""
     given = os.environ.get("LATIDO_TEST_BROKER")
-    return given or str(request.getfixturevalue("kafka").bootstrap)
+    return given or str(request.getfixturevalue("kafka").broker)
 
 
 @pytest.fixture

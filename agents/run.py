@@ -1,0 +1,62 @@
+"""The composition of `latido worker`: settings, topics, program, metrics, delivery."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from agents.numba_cache import use_cache
+from agents.topics import check_topics, partition_counts
+from schemas.topics import INPUT_TOPICS, Input
+
+if TYPE_CHECKING:
+    from agents.settings import Settings
+
+
+async def run_worker(settings: Settings, *, mock: bool = False) -> int:  # noqa: FBT001, RUF100
+    """Run a worker until it is told to stop; return the exit code.
+
+    ``mock`` is for librdkafka's mock broker: its topics are made by their first use and its transaction markers carry
+    wrong checksums.
+
+    Raises:
+        LatidoError: a setting, a topic, the policy or the committed state is wrong.
+    """
+    first = settings.topic_prefix + INPUT_TOPICS[Input.LOGINS].name
+    partitions = partition_counts(settings)[first] if mock else check_topics(settings)
+    use_cache()
+    started = time.perf_counter()
+    sys.stderr.write(
+        "latido worker: loading the core (compiled on first use, about 10 s; kept in the cache folder)\n"
+    )
+    from agents.clients import Connection  # noqa: PLC0415
+    from agents.delivery import WorkerSettings  # noqa: PLC0415
+    from agents.metrics import Metrics  # noqa: PLC0415
+    from agents.partition import Partition  # noqa: PLC0415
+    from agents.program import load_program  # noqa: PLC0415
+    from agents.warm import compile_core  # noqa: PLC0415
+    from agents.worker_app import build_app, run  # noqa: PLC0415
+
+    program = load_program(settings.policy)
+    compile_core(settings.policy)
+    sys.stderr.write(
+        f"latido worker: core ready after {time.perf_counter() - started:.1f} s, joining {settings.broker}\n"
+    )
+    metrics = Metrics()
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+    compression = None if settings.compression == "none" else settings.compression
+    app = build_app(
+        WorkerSettings(
+            connection=Connection(settings.broker, compression, check_crcs=not mock),
+            application_id=settings.application_id,
+            datadir=settings.datadir,
+            topic_prefix=settings.topic_prefix,
+            commit_interval_ms=settings.commit_interval_ms,
+            max_events_per_s=settings.max_events_per_s,
+        ),
+        lambda partition: Partition(program, partition=partition, partitions=partitions, observer=metrics),
+        observer=metrics,
+    )
+    return await run(app)

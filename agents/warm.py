@@ -1,0 +1,33 @@
+"""Compile every function that the shell calls, by a first small use."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.partition import Partition
+from agents.program import load_program
+from schemas.records import Chunk
+from schemas.topics import Input
+from streams.merge import ENDLESS_MS
+
+_LOGIN = b'{"event_id":"1","account_id":"a","occurred_at":"2026-01-01T00:00:00Z"}'
+
+
+def compile_core(policy: str) -> None:
+    """Run one event through a partition, and its changelog through another.
+
+    Raises:
+        ConfigError: the policy is wrong.
+    """
+    program = load_program(policy)
+    first = Partition(program, partition=0, partitions=1, keyed=False)
+    first.offer(Input.LOGINS, Chunk([None], [_LOGIN], np.zeros(1, np.int64), np.zeros(1, np.int64) - 1))
+    for topic in Input:
+        first.end_reached(topic, ENDLESS_MS)
+    first.step(1)
+    first.merge.clock_ms = 1_900_000_000_000
+    first.sweep_all()
+    records = first.drain().changelog
+    second = Partition(program, partition=0, partitions=1, keyed=False)
+    second.load([key for key, _ in records], [value for _, value in records])
+    second.loaded()
