@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 from schemas.reasons import EventNote, RejectReason, Rule, Status
 from schemas.topics import INPUT_TOPICS
@@ -107,6 +114,7 @@ class Metrics:
     """The process's metrics; implements ``DeliveryObserver`` and ``PartitionObserver``."""
 
     def __init__(self) -> None:
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self._of = {metric.name.removeprefix("latido_"): self._create(metric) for metric in METRICS}
 

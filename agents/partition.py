@@ -50,7 +50,6 @@ class Partition:
         self.accounts = Accounts(program)
         self.merge = Merge(program.policy.grace_s * 1000)
         self.grace_ms = program.policy.grace_s * 1000
-        self.skew_ms = program.policy.max_future_skew_s * 1000
         self._partitions = partitions
         self._decoder = Decoder(program.policy, self.accounts, Place(partition, partitions, keyed))
         self._memory = Memory()

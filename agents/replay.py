@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 CHUNK_LINES: Final = 5_000
 STEP_ROWS: Final = 20_000
+FAR_AHEAD_MS: Final = 86_400_000
+"""An undated event so far beyond all other inputs is taken for a wrong clock."""
 OUTPUT_FILES: Final = {
     Output.SCORE_CHANGES: "score-changes.jsonl",
     Output.DISENGAGEMENTS: "disengagements.jsonl",
@@ -195,7 +197,7 @@ def _run(
     outputs: dict[Output, list[tuple[Any, bytes]]],
 ) -> int:
     machine.merge.until_ms = ENDLESS_MS if until_ms is None else until_ms
-    _date_undated(spools, machine)
+    _date_undated(spools)
     readers = {topic: _Reader(spool) for topic, spool in spools.items()}
     for topic in Input:
         if topic not in readers:
@@ -244,7 +246,7 @@ class _Dated(msgspec.Struct):
     occurred_at: Any = None
 
 
-def _date_undated(spools: dict[Input, _Spool], machine: Partition) -> None:
+def _date_undated(spools: dict[Input, _Spool]) -> None:
     """Give undated lines far ahead of all other inputs the largest time of those as the time of their record."""
     if all(stamp >= 0 for spool in spools.values() for stamp in spool.stamps):
         return
@@ -254,7 +256,7 @@ def _date_undated(spools: dict[Input, _Spool], machine: Partition) -> None:
         if others:
             limit = max(others)
             for i, t in enumerate(times[topic]):
-                if spool.stamps[i] < 0 and t > limit + machine.skew_ms:
+                if spool.stamps[i] < 0 and t > limit + FAR_AHEAD_MS:
                     spool.stamps[i] = limit
 
 

@@ -56,9 +56,9 @@ def create_topics(settings: Settings, *, partitions: int, replication: int) -> l
         for spec in all_topics(settings.application_id)
         if settings.topic_prefix + spec.name not in present
     ]
-    for name, done in (
-        _client(settings).create_topics(wanted, operation_timeout=TIMEOUT_S).items() if wanted else ()
-    ):
+    client = _client(settings)  # kept until the answers are there: they end with it
+    answers = client.create_topics(wanted, operation_timeout=TIMEOUT_S) if wanted else {}
+    for name, done in answers.items():
         try:
             done.result(timeout=TIMEOUT_S)
         except KafkaException as error:

@@ -276,7 +276,10 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
 @kernel
 def expires_now(cells: Cells, row: int, now: int) -> bool:
     """Return whether a fact that a model reads expires at exactly ``now``."""
-    return any(cells.facts[row, f, FACT_EXPIRES] == now for f in range(cells.facts.shape[1]))
+    for f in range(cells.facts.shape[1]):
+        if cells.facts[row, f, FACT_EXPIRES] == now:
+            return True
+    return False
 
 
 @kernel
