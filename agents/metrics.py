@@ -114,7 +114,7 @@ class Metrics:
     """The process's metrics; implements ``DeliveryObserver`` and ``PartitionObserver``."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._of = {metric.name.removeprefix("latido_"): self._create(metric) for metric in METRICS}
 

@@ -232,7 +232,10 @@ class Partition:
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
             elif key.startswith(POSITION) and value is not None:
-                self._committed[Input(int(key[len(POSITION) :]))] = Progress(*_PROGRESS.unpack(value))
+                # At once: a holder key may be committed, and with it this partition drained, before `loaded`.
+                topic, progress = Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value))
+                self._committed[topic] = progress
+                self.merge.restore(topic, progress)
             elif key == META and value is not None:
                 self._check_count(msgspec.json.decode(value)["partitions"])
 
@@ -246,7 +249,7 @@ class Partition:
             )
 
     def loaded(self) -> None:
-        """Derive what is not written, and go on where the changelog ends."""
+        """Derive what is not written, and go on where the changelog ends: what was queued will be offered again."""
         self.accounts.loaded()
         self._memory.loaded()
         for topic, progress in self._committed.items():

@@ -184,9 +184,11 @@ class Memory:
             return
         found = {generation.ordinal: generation for generation in self._generations}
         for ordinal in sorted({ordinal for ordinal, _ in self._loading})[-2:]:
-            chunks = [self._loading[place] for place in sorted(self._loading) if place[0] == ordinal]
-            hashes = np.frombuffer(b"".join(chunk[8:] for chunk in chunks), np.int64)
-            found[ordinal] = Generation(ordinal, int.from_bytes(chunks[0][:8], "little"), hashes)
+            chunks = {chunk: value for (of, chunk), value in self._loading.items() if of == ordinal}
+            known = found[ordinal].log[: found[ordinal].saved] if ordinal in found else np.zeros(0, np.int64)
+            for chunk in sorted(chunks):
+                known = np.concatenate([known[: chunk * CHUNK_IDS], np.frombuffer(chunks[chunk][8:], np.int64)])
+            found[ordinal] = Generation(ordinal, int.from_bytes(next(iter(chunks.values()))[:8], "little"), known)
         self._generations = [found[ordinal] for ordinal in sorted(found)[-2:]]
         self._ordinal = self._generations[-1].ordinal
         self._loading = {}
