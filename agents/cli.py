@@ -62,6 +62,16 @@ main.add_command(simulate)
 main.add_command(convert)
 
 
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@told
+def demo(arguments: tuple[str, ...]) -> None:
+    """Run a simulated company through the real worker, with a live view."""
+    from agents.demo import demo as command
+
+    command.main(list(arguments), prog_name="latido demo", standalone_mode=False)
+
+
 @main.command()
 @told
 def worker() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from agents.ports import Commit
     from schemas.topics import Input
 
+log = logging.getLogger(__name__)
 INPUTS: Final = tuple(spec.name for spec in INPUT_TOPICS.values())
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
@@ -182,8 +184,9 @@ class Metrics:
         histogram.observe(commit.seconds)
         self._add("commit_bytes", commit.record_bytes)
 
-    def on_fenced(self, transactional_id: str) -> None:  # noqa: ARG002
+    def on_fenced(self, transactional_id: str) -> None:
         """Count a fence."""
+        log.warning("fenced the former holder %s", transactional_id)
         self._add("fenced", 1)
 
     def on_stale(self, rows: int) -> None:
@@ -194,8 +197,9 @@ class Metrics:
         """Count recovered records."""
         self._add("recovered_records", records)
 
-    def on_acquired(self, partitions: frozenset[int], seconds: float) -> None:  # noqa: ARG002
+    def on_acquired(self, partitions: frozenset[int], seconds: float) -> None:
         """Show the duration of a recovery."""
+        log.warning("owns partitions %s after %.2f s of recovery", sorted(partitions), seconds)
         self.gauge("recovery_seconds", seconds)
 
     def on_released(self, partitions: frozenset[int]) -> None:
@@ -206,8 +210,9 @@ class Metrics:
                 if (str(partition),) in gauge._metrics:  # noqa: SLF001 - the library has no public test for a child
                     gauge.remove(str(partition))
 
-    def on_gave_up_waiting(self, partition: int) -> None:  # noqa: ARG002
-        """Count an ended wait."""
+    def on_gave_up_waiting(self, partition: int) -> None:
+        """Count an ended wait, and say it: the order of events is that of arrival from here on."""
+        log.warning("partition %d: went on without an input that lags behind", partition)
         self._add("gave_up_waiting", 1)
 
     def on_unread_deleted(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002

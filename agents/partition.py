@@ -232,12 +232,22 @@ class Partition:
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
             elif key.startswith(POSITION) and value is not None:
-                # At once: a holder key may be committed, and with it this partition drained, before `loaded`.
-                topic, progress = Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value))
-                self._committed[topic] = progress
-                self.merge.restore(topic, progress)
+                self._load_progress(Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value)))
             elif key == META and value is not None:
                 self._check_count(msgspec.json.decode(value)["partitions"])
+
+    def _load_progress(self, topic: Input, progress: Progress) -> None:
+        """Go on where the changelog ends, at once: a partition may be drained before `loaded` (with a holder key).
+
+        A partition that stays in memory keeps what is queued; it finds its own progress here, or nothing.
+        """
+        queue = self.merge.queues[topic]
+        if progress.offset > queue.progress.offset:
+            assert not queue.queued, (
+                f"{topic.name}: another owner went on from {queue.progress} to {progress}"
+            )
+            self.merge.restore(topic, progress)
+            self._committed[topic] = progress
 
     def _check_count(self, written: int) -> None:
         self._known = True
@@ -249,11 +259,9 @@ class Partition:
             )
 
     def loaded(self) -> None:
-        """Derive what is not written, and go on where the changelog ends: what was queued will be offered again."""
+        """Derive what is not written."""
         self.accounts.loaded()
         self._memory.loaded()
-        for topic, progress in self._committed.items():
-            self.merge.restore(topic, progress)
 
     def position(self, topic: Input) -> int:
         """Return the last offset of the input that is folded in, -1 if none."""

@@ -88,8 +88,13 @@ def differences(seen: Messages, expected: Messages) -> list[str]:
     for key in sorted({*seen, *expected}):
         mine, theirs = seen.get(key, []), expected.get(key, [])
         if mine != theirs:
-            at = next((i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
-            found.append(f"{key} {len(mine)}/{len(theirs)} at {at}: {mine[at : at + 1]} != {theirs[at : at + 1]}")
+            at = next(
+                (i for i, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b),
+                min(len(mine), len(theirs)),
+            )
+            found.append(
+                f"{key} {len(mine)}/{len(theirs)} at {at}: {mine[at : at + 1]} != {theirs[at : at + 1]}"
+            )
     return found
 
 

@@ -1,0 +1,93 @@
+"""What the demo shows: events per second, accounts by band, latest score changes, open episodes."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any, Final
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+
+CHANGES_SHOWN: Final = 8
+EPISODES_SHOWN: Final = 8
+
+
+class Picture:
+    """Everything seen so far, bounded: one band per account, the latest changes, the open episodes."""
+
+    def __init__(self) -> None:
+        self.bands: dict[str, str] = {}
+        self.open: dict[str, dict[str, Any]] = {}
+        self.changes: deque[dict[str, Any]] = deque(maxlen=CHANGES_SHOWN)
+        self.seen: Counter[str] = Counter()
+
+    def take(self, topic: str, payload: dict[str, Any]) -> str | None:
+        """Take one output; return it as a plain line if it is worth one."""
+        self.seen[topic] += 1
+        account = payload["account_id"]
+        if topic == "score-changes":
+            self.bands[account] = payload["new"]["band"]
+            self.changes.appendleft(payload)
+            old_band, new_band = payload["old"]["band"], payload["new"]["band"]
+            return change_text(payload) if old_band != new_band else None
+        if payload["status"] == "resolved":
+            self.open.pop(account, None)
+        else:
+            self.open[account] = payload
+        return f"{payload['effective_at'][:16]} {account} {payload['status']} ({payload['severity']}): {payload['summary']}"
+
+    def render(self, events_per_s: float, events: int) -> Group:
+        """Return the picture for a terminal."""
+        head = Table.grid(padding=(0, 3))
+        bands = Counter(self.bands.values())
+        head.add_row(
+            f"[bold]{events_per_s:,.0f}[/] events/s",
+            f"{events:,} events",
+            *[f"{name} [bold]{n}[/]" for name, n in bands.most_common()],
+        )
+        changes = Table(expand=True, box=None)
+        for title in ("when", "account", "score", "why"):
+            changes.add_column(title, no_wrap=title != "why")
+        for payload in self.changes:
+            changes.add_row(
+                payload["effective_at"][:16], payload["account_id"], levels_text(payload), why_text(payload)
+            )
+        episodes = Table(expand=True, box=None)
+        for title in ("since", "account", "severity", "what"):
+            episodes.add_column(title, no_wrap=title != "what")
+        for payload in sorted(self.open.values(), key=lambda p: str(p["since"]), reverse=True)[
+            :EPISODES_SHOWN
+        ]:
+            episodes.add_row(
+                payload["since"][:10], payload["account_id"], payload["severity"], payload["summary"]
+            )
+        return Group(
+            Panel(head, title="latido"),
+            Panel(changes, title="latest score changes"),
+            Panel(episodes, title=f"open episodes ({len(self.open)})"),
+        )
+
+
+def levels_text(payload: dict[str, Any]) -> str:
+    """Return a score change as ``62 -> 54 (good -> fair)``."""
+    scores = [
+        "none" if payload[side]["score"] is None else f"{payload[side]['score']:.0f}"
+        for side in ("old", "new")
+    ]
+    return f"{scores[0]} -> {scores[1]} ({payload['old']['band']} -> {payload['new']['band']})"
+
+
+def why_text(payload: dict[str, Any]) -> str:
+    """Return the components that moved a score most, and what made it move."""
+    moved = sorted(payload["contributions"], key=lambda part: -abs(part["delta"]))[:2]
+    parts = ", ".join(f"{part['component']} {part['delta']:+.1f}" for part in moved if part["delta"])
+    cause = payload["cause"]["topic"] or payload["cause"]["kind"]
+    return f"{parts or 'first evidence'} (by {cause})"
+
+
+def change_text(payload: dict[str, Any]) -> str:
+    """Return a score change as one line."""
+    return (
+        f"{payload['effective_at'][:16]} {payload['account_id']} {levels_text(payload)}: {why_text(payload)}"
+    )
