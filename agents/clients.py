@@ -7,6 +7,8 @@ Pinned to ``aiokafka==0.14.*``; ``tests/delivery/test_private_names.py`` fails l
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,7 +22,7 @@ from schemas.errors import BrokerError
 from schemas.topics import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 BATCH_BYTES: Final = 900_000
 """A batch is closed at this size; a larger record gets a batch of its own."""
@@ -93,8 +95,9 @@ async def require_broker(connection: Connection) -> None:
     """
     client = AIOKafkaClient(bootstrap_servers=connection.bootstrap, request_timeout_ms=5_000)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await client.bootstrap()
+        with _unsaid("aiokafka"):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.bootstrap()
     except (TimeoutError, OSError, KafkaError) as error:
         raise BrokerError(
             f"no Kafka broker answers at {connection.bootstrap}. Is it running, and does its advertised "
@@ -102,6 +105,18 @@ async def require_broker(connection: Connection) -> None:
         ) from error
     finally:
         await client.close()
+
+
+@contextlib.contextmanager
+def _unsaid(logger_name: str) -> Iterator[None]:
+    """Keep a library from logging what is about to be told better."""
+    logger = logging.getLogger(logger_name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def calm(client: AIOKafkaClient) -> None:

@@ -114,10 +114,11 @@ class Ownership:
         async with self._lock:
             started = time.monotonic()
             self.holdings = {number: self._kept(number) for number in sorted(partitions)}
-            if partitions:
-                async with self._open_changelog() as changelog:
-                    with _collector_paused():
-                        await self._take_over(changelog)
+            try:
+                await self._load()
+            except BaseException:
+                self.holdings = {}  # half loaded: neither to be drained nor to be read on from
+                raise
             self._finish_loading(time.monotonic() - started)
             self._observer.on_acquired(frozenset(partitions), time.monotonic() - started)
 
@@ -144,6 +145,12 @@ class Ownership:
                 self.holdings[number].holders.discard(self._id)
             self._observer.on_released(frozenset(held))
 
+    async def _load(self) -> None:
+        if self.holdings:
+            async with self._open_changelog() as changelog:
+                with _collector_paused():
+                    await self._take_over(changelog)
+
     async def _take_over(self, changelog: ChangelogReader) -> None:
         changelog.seek({number: holding.changelog_next for number, holding in self.holdings.items()})
         await changelog.read_to(await changelog.stable_ends(self.holdings), self)
@@ -152,7 +159,9 @@ class Ownership:
             for holder in sorted(set().union(*foreign.values())):
                 self._observer.on_fenced(holder)
                 await self._fence.fence(holder)
-            await self._write([], {number: self._claim(others) for number, others in foreign.items()})
+            await self._committer.commit(
+                [], {number: self._claim(others) for number, others in foreign.items()}
+            )
             await changelog.read_to(await changelog.high_watermarks(self.holdings), self)
             if all(holding.holders <= {self._id} for holding in self.holdings.values()):
                 break

@@ -186,27 +186,6 @@ async def test_the_clock_stands_while_an_input_has_an_open_transaction(
     await source.stop()
 
 
-def test_a_process_that_was_stopped_does_not_take_an_old_answer_for_a_new_one(
-    make_application: Callable[[int], Application], tmp_path: Path
-) -> None:
-    """A clock beyond the record's time without the record would be silence that never was."""
-    application = make_application(1)
-    with WorkerProcess(application, tmp_path, watched=True, session_timeout_s=SESSION_S) as worker:
-        worker.until("acquired", timeout_s=START_S)
-        while worker.until("clock_ms")["clock_ms"] < 0:
-            pass
-        worker.signal(signal.SIGSTOP)
-        time.sleep(0.3)
-        application.produce([(Input.LOGINS, 0, b"acme", b"event")])
-        produced_ms = time.time() * 1000
-        time.sleep(1.5)
-        worker.signal(signal.SIGCONT)
-        worker.until("clock_ms", counted=1)
-        assert not [
-            entry for entry in worker.journal if entry.get("counted") == 0 and entry["clock_ms"] > produced_ms
-        ]
-
-
 def test_a_group_ahead_of_the_changelog_is_refused(
     make_application: Callable[[int], Application], tmp_path: Path
 ) -> None:

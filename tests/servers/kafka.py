@@ -1,7 +1,7 @@
 """A real Apache Kafka 4.1 on loopback: one KRaft node, for tests and benchmarks.
 
-By hand: ``python -m tests.servers.kafka [--seconds N]`` prints ``broker HOST:PORT`` and runs until its standard
-input closes, a signal comes, or the seconds have passed.
+By hand: ``python -m tests.servers.kafka [--seconds N]`` prints ``broker HOST:PORT`` and runs until its
+standard input closes, a signal comes, or the seconds have passed.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 """
 
 

@@ -12,8 +12,6 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType
 
-from tests.servers.ports import HIGHEST, LOWEST, free_ports
-
 if TYPE_CHECKING:
     from tests.servers.kafka import KafkaServer
 
@@ -93,9 +91,3 @@ def test_a_broker_by_hand_says_its_address_and_ends_when_its_input_closes(kafka:
     assert word == "broker"
     assert address.startswith("127.0.0.1:")
     assert address != kafka.broker
-
-
-def test_free_ports_are_outside_the_range_of_outgoing_connections() -> None:
-    ports = free_ports(3)
-    assert len(set(ports)) == 3
-    assert all(LOWEST <= port < HIGHEST for port in ports)
