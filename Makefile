@@ -1,56 +1,82 @@
 # latido: `make demo` runs it, `make test` tests it. Both set up what they need from a bare Python >= 3.11.
-SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SECONDS ?=
+SEEDS ?=
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-dev demo test lint types imports format lock generate bench clean
+.PHONY: help setup setup-dev demo test lint types imports format lock bench chaos faults coverage clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
-$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "latido needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..."; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# The stamps: what is installed is installed again only when a lock or the project's own metadata changed.
+# Without byte-compiling, because most of what is installed is never imported.
+$(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "latido needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one: make PYTHON=python3.12 ..."; exit 2; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "making $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing what latido runs on, by hash ..."
+	@$(PIP) install --no-compile --require-hashes -r requirements/build.txt -r requirements/run.txt
+	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@echo "installing what tests it, by hash ..."
+	@$(PIP) install --no-compile --require-hashes -r requirements/dev.txt
 	@touch $@
 
 setup: $(VENV)/.run ## Make the environment that runs latido
 
 setup-dev: $(VENV)/.dev ## Make the environment that also tests it
 
-demo: $(VENV)/.run ## Run a simulated company through the real worker, with a live view (SECONDS=n ends by itself)
+demo: $(VENV)/.run ## Run a simulated company through the real worker, with a live view (SECONDS=n: end by itself)
 	$(BIN)/latido demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/.dev ## Run all tests; real Kafka where Java and Maven are present
+test: $(VENV)/.dev ## Run all tests; on a real Kafka too where Java and Maven are present
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## Check style
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+lint: $(VENV)/.dev ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 types: $(VENV)/.dev ## Check types
-	$(BIN)/mypy schemas streams agents
+	$(BIN)/mypy
 
 imports: $(VENV)/.dev ## Check that imports point agents -> streams -> schemas
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Format the code
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
-lock: ## Lock the dependencies with hashes (needs uv)
-	for name in run build dev; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/$$name.in -o requirements/$$name.txt; \
+coverage: $(VENV)/.dev ## Measure which branches of the core its tests take
+	$(BIN)/python -m pytest -m "not kafka and not slow" --cov --cov-report=term
+
+lock: $(VENV)/.dev ## Lock the dependencies again, with hashes (LOCK_OPTIONS=--upgrade: the newest)
+	for name in build run dev; do \
+	  (cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
+	    $(LOCK_OPTIONS) $$name.in --output-file $$name.txt) || exit 1; \
 	done
 
+bench: $(VENV)/.dev ## Measure replay and worker beside a bare consumer
+	@$(call needs,benchmarks/__main__.py,benchmarks)
+	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.dev ## Kill and pause workers on a real Kafka (SECONDS=n)
+	@$(call needs,tests/chaos/__main__.py,chaos runs)
+	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS))
+
+faults: $(VENV)/.dev ## Simulate faults by seed (SEEDS=n)
+	@$(call needs,tests/faults/__main__.py,simulated faults)
+	$(BIN)/python -m tests.faults $(if $(SEEDS),--seeds $(SEEDS))
+
 clean: ## Remove what `make` made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage
+
+# A part that this version has not yet says so, instead of a traceback.
+needs = test -f $(1) || { echo "$(2): not in this version yet, see docs/roadmap.md"; exit 2; }

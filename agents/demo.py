@@ -67,7 +67,7 @@ class Stage:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="latido-demo-")))
         address = broker or stack.enter_context(MockBroker()).address
         prefix = f"demo-{uuid.uuid4().hex[:6]}-"
-        self.settings = Settings(broker=address, topic_prefix=prefix, application_id="demo", datadir=folder)  # type: ignore[call-arg]
+        self.settings = Settings(broker=address, topic_prefix=prefix, application_id="demo", datadir=folder)
         self.picture, self.started = Picture(), 0.0
         click.echo(
             f"seed {seed}: writing 90 days of a simulated company to {address}, then starting the worker"

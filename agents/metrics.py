@@ -215,6 +215,9 @@ class Metrics:
         log.warning("partition %d: went on without an input that lags behind", partition)
         self._add("gave_up_waiting", 1)
 
-    def on_unread_deleted(self, topic: str, partition: int, records: int) -> None:  # noqa: ARG002
-        """Count deleted records."""
+    def on_unread_deleted(self, topic: str, partition: int, records: int) -> None:
+        """Count deleted records, and say it."""
+        log.error(
+            "%s[%d]: %d records were deleted by retention before they were read", topic, partition, records
+        )
         self._add("unread_deleted", records)

@@ -19,25 +19,29 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LATIDO_", extra="ignore", frozen=True)
 
-    broker: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port,...")
+    broker: str = Field(default="127.0.0.1:9092", description="bootstrap servers, host:port,...")
     application_id: str = Field(
-        "latido", pattern=r"^[a-zA-Z0-9._-]{1,100}$", description="names the group and the account table"
+        default="latido",
+        pattern=r"^[a-zA-Z0-9._-]{1,100}$",
+        description="names the group and the account table",
     )
     topic_prefix: str = Field(
-        "", pattern=r"^[a-zA-Z0-9._-]{0,100}$", description="put before every topic's name"
+        default="", pattern=r"^[a-zA-Z0-9._-]{0,100}$", description="put before every topic's name"
     )
-    policy: str = Field("default", description="a shipped policy's name, or the path of a file")
+    policy: str = Field(default="default", description="a shipped policy's name, or the path of a file")
     datadir: Path = Field(
-        Path.home() / ".local/share/latido", description="a writable folder of this process alone"
+        default=Path.home() / ".local/share/latido", description="a writable folder of this process alone"
     )
-    redis_url: SecretStr | None = Field(None, description="read model; not used by the worker")
-    metrics_host: str = Field("127.0.0.1", description="address on which Prometheus metrics are served")
-    metrics_port: int = Field(9646, ge=0, le=65535, description="their port; 0 serves none")
+    redis_url: SecretStr | None = Field(default=None, description="read model; not used by the worker")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="address on which Prometheus metrics are served"
+    )
+    metrics_port: int = Field(default=9646, ge=0, le=65535, description="their port; 0 serves none")
     max_events_per_s: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="process no faster than this"
+        default=None, description="process no faster than this"
     )
-    commit_interval_ms: int = Field(100, ge=10, le=10_000, description="time between transactions")
-    compression: Literal["none", "zstd"] = Field("none", description="of what the worker writes")
+    commit_interval_ms: int = Field(default=100, ge=10, le=10_000, description="time between transactions")
+    compression: Literal["none", "zstd"] = Field(default="none", description="of what the worker writes")
 
     @field_validator("broker")
     @classmethod
@@ -55,7 +59,7 @@ class Settings(BaseSettings):
             ConfigError: one or more are wrong; the message names each with its value.
         """
         try:
-            return cls()  # type: ignore[call-arg]
+            return cls()
         except ValidationError as error:
             mistakes = [
                 f"  LATIDO_{str(m['loc'][0]).upper()}={m['input']!r}: {m['msg'].removeprefix('Value error, ')}"

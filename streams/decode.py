@@ -63,7 +63,7 @@ class Place(NamedTuple):
     keyed: bool
 
 
-class Refused(Exception):  # noqa: N818 - it is no error of the program
+class Refused(Exception):
     """One record cannot be judged."""
 
     def __init__(self, reason: RejectReason, detail: str) -> None:

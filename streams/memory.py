@@ -187,8 +187,12 @@ class Memory:
             chunks = {chunk: value for (of, chunk), value in self._loading.items() if of == ordinal}
             known = found[ordinal].log[: found[ordinal].saved] if ordinal in found else np.zeros(0, np.int64)
             for chunk in sorted(chunks):
-                known = np.concatenate([known[: chunk * CHUNK_IDS], np.frombuffer(chunks[chunk][8:], np.int64)])
-            found[ordinal] = Generation(ordinal, int.from_bytes(next(iter(chunks.values()))[:8], "little"), known)
+                known = np.concatenate(
+                    [known[: chunk * CHUNK_IDS], np.frombuffer(chunks[chunk][8:], np.int64)]
+                )
+            found[ordinal] = Generation(
+                ordinal, int.from_bytes(next(iter(chunks.values()))[:8], "little"), known
+            )
         self._generations = [found[ordinal] for ordinal in sorted(found)[-2:]]
         self._ordinal = self._generations[-1].ordinal
         self._loading = {}

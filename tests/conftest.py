@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 # Read when numba is first imported, which no import above does.
 if os.environ.get("LATIDO_TEST_COMPILED") == "1":
     # A folder of this run: what was compiled with other checks or from other sources is never met.
-    os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="latido-numba-"))
+    folder = tempfile.mkdtemp(prefix="latido-numba-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = folder
 else:
     os.environ["NUMBA_DISABLE_JIT"] = "1"
 
@@ -38,13 +42,16 @@ MISSING: Final = pytest.StashKey[ServerMissing]()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch what servers need before the first test: its time limit is not for downloads."""
-    needs_kafka = any("kafka" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not needs_kafka or session.config.option.collectonly:
+    if session.config.option.collectonly or not any(map(_needs_kafka, session.items)):
         return
     try:
         ensure_jars()
     except ServerMissing as missing:
         session.config.stash[MISSING] = missing
+
+
+def _needs_kafka(item: pytest.Item) -> bool:
+    return item.get_closest_marker("kafka") is not None or "kafka" in getattr(item, "fixturenames", ())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

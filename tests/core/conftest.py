@@ -31,7 +31,9 @@ def program() -> Program:
 
 def company(seed: int, accounts: int, days: int) -> Events:
     """Return a simulated company's events by input, in their order."""
-    span = Span(seed=seed, accounts=accounts, start_ms=START_MS, days=days, volume=0.2, rates=Rates(2.0, 2.0, 0.05))
+    span = Span(
+        seed=seed, accounts=accounts, start_ms=START_MS, days=days, volume=0.2, rates=Rates(2.0, 2.0, 0.05)
+    )
     events: Events = {topic: [] for topic in Input}
     for event in Company(span):
         events[event.topic].append(event.body)
@@ -58,7 +60,9 @@ class Machine:
             self.partition.end_reached(topic, ENDLESS_MS)
             return
         offsets = np.arange(start, start + len(values), dtype=np.int64)
-        self.partition.offer(topic, Chunk([None] * len(values), values, offsets, np.full(len(values), -1, np.int64)))
+        self.partition.offer(
+            topic, Chunk([None] * len(values), values, offsets, np.full(len(values), -1, np.int64))
+        )
         self.next[topic] += len(values)
 
     def commit(self) -> None:
@@ -79,7 +83,9 @@ class Machine:
         self.partition.loaded()
         self.next = {topic: self.partition.position(topic) + 1 for topic in Input}
 
-    def run(self, rng: random.Random, *, crash: float = 0.0, commit: float = 0.3, rows_max: int = 2_000) -> list[bytes]:
+    def run(
+        self, rng: random.Random, *, crash: float = 0.0, commit: float = 0.3, rows_max: int = 2_000
+    ) -> list[bytes]:
         """Offer everything in chunks of any size; return the outputs in their order."""
         while True:
             lagging = self.partition.merge.lagging() or list(Input)

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 READ_TIMEOUT_S = 30.0
+
+
+_Headers = list[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
@@ -73,7 +76,10 @@ class Application:
 
     def produce(self, events: Iterable[tuple[Input, int, bytes, bytes]], **options: Any) -> None:
         """Produce (input, partition, key, value)."""
-        producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 20, **options})
+        producer = Producer(
+            # Idempotent: else a retry at the first use of a topic puts records in another order.
+            {"bootstrap.servers": self.bootstrap, "linger.ms": 20, "enable.idempotence": True, **options}
+        )
         for topic, partition, key, value in events:
             producer.produce(self.input(topic), key=key, value=value, partition=partition)
             producer.poll(0)
@@ -105,9 +111,9 @@ def _until_ends(consumer: Consumer, partitions: int) -> list[Record]:
     while left:
         assert time.monotonic() < deadline, f"no end of partitions {left}"
         for message in consumer.consume(5_000, 0.2):
-            error, partition = message.error(), message.partition()
+            error, partition = message.error(), cast("int", message.partition())
             if error is None:
-                headers = tuple((name, value or b"") for name, value in message.headers() or [])
+                headers = tuple((name, value) for name, value in cast("_Headers", message.headers() or []))
                 records[partition].append(Record(partition, message.key(), message.value(), headers))
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error

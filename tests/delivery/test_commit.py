@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from agents.commit import IN_FLIGHT_BYTES_MAX
+from agents.commit import IN_FLIGHT_BYTES_MAX, Committer, DeliveryTopics
+from agents.ports import NullObserver
+from schemas.records import Batch, OutputRecord
 from schemas.topics import MIB, Output
 from tests.delivery.ledger import new_owner
 
@@ -16,9 +21,49 @@ if TYPE_CHECKING:
 
     from tests.delivery.support import Application
 
-pytestmark = pytest.mark.kafka
+
+class SlowBroker:
+    """Acknowledges a batch some turns of the loop later and keeps the most that was unacknowledged."""
+
+    def __init__(self) -> None:
+        self.most_bytes = self.open_bytes = self.batches = 0
+        self._producer = AIOKafkaProducer(max_batch_size=900_000, transactional_id="unused")
+
+    def create_batch(self) -> Any:
+        return self._producer.create_batch()
+
+    async def begin_transaction(self) -> None:
+        """Nothing is open yet."""
+
+    async def commit_transaction(self) -> None:
+        assert self.open_bytes == 0, "a transaction is ended only when every batch is acknowledged"
+
+    async def send_batch(self, batch: Any, _topic: str, *, partition: int) -> asyncio.Future[Any]:
+        del partition
+        self.batches += 1
+        self.open_bytes += batch.size()
+        self.most_bytes = max(self.most_bytes, self.open_bytes)
+        acknowledged = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.001, self._acknowledge, acknowledged, batch.size())
+        return acknowledged
+
+    def _acknowledge(self, acknowledged: asyncio.Future[Any], size: int) -> None:
+        self.open_bytes -= size
+        acknowledged.set_result(SimpleNamespace(offset=0))
 
 
+async def test_what_is_unacknowledged_is_bounded_over_all_partitions() -> None:
+    """All of it goes into one request, and a broker closes the connection on a request above 100 MiB."""
+    broker = SlowBroker()
+    topics = DeliveryTopics("changelog", {Output.DEAD_LETTERS: "dead-letters"})
+    letter = OutputRecord(Output.DEAD_LETTERS, None, b"x" * 10 * MIB)
+    batches = [Batch(partition, [], [letter] * 2, {}, events=2) for partition in range(6)]
+    await Committer(broker, topics, NullObserver()).commit(batches)
+    assert broker.batches == 12
+    assert 20 * MIB <= broker.most_bytes <= IN_FLIGHT_BYTES_MAX
+
+
+@pytest.mark.kafka
 async def test_rows_and_outputs_of_all_partitions_are_one_transaction(
     make_application: Callable[[int], Application],
 ) -> None:
@@ -46,6 +91,7 @@ async def test_rows_and_outputs_of_all_partitions_are_one_transaction(
     await owner.vanish()
 
 
+@pytest.mark.kafka
 async def test_nothing_new_is_no_transaction(make_application: Callable[[int], Application]) -> None:
     owner = await new_owner(make_application(1), "a")
     await owner.ownership.acquire({0})
@@ -55,6 +101,7 @@ async def test_nothing_new_is_no_transaction(make_application: Callable[[int], A
     await owner.vanish()
 
 
+@pytest.mark.kafka
 async def test_a_failed_batch_leaves_nothing_of_its_transaction(
     make_application: Callable[[int], Application],
 ) -> None:
@@ -75,6 +122,7 @@ async def test_a_failed_batch_leaves_nothing_of_its_transaction(
     await successor.vanish()
 
 
+@pytest.mark.kafka
 async def test_a_dead_letter_of_10_mib_goes_between_small_ones_in_order(
     make_application: Callable[[int], Application],
 ) -> None:
@@ -89,6 +137,7 @@ async def test_a_dead_letter_of_10_mib_goes_between_small_ones_in_order(
     await owner.vanish()
 
 
+@pytest.mark.kafka
 async def test_a_transaction_larger_than_what_may_be_in_flight(
     make_application: Callable[[int], Application],
 ) -> None:

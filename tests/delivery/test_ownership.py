@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kafka
 
 CONTENDERS = 4
-CONTEND_S = 6.0
+CONTEND_S = 4.0
 REFUSED = (KafkaError, IllegalOperation, AssertionError)
 """What a fenced producer raises; aiokafka's state machine refuses or asserts once it knows."""
 RELEASE, DIE, DIE_IN_A_TRANSACTION = "release", "die", "die in a transaction"

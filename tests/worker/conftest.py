@@ -114,11 +114,11 @@ class Bench:
             if message is None:
                 continue
             assert message.error() is None
-            name = message.topic().removeprefix(self.settings.topic_prefix)
+            name = str(message.topic()).removeprefix(self.settings.topic_prefix)
             if name == Output.DEAD_LETTERS:
-                self.dead_letters.append((message.value(), dict(message.headers())))
+                self.dead_letters.append((message.value(), dict(message.headers() or [])))  # type: ignore[arg-type]
             else:
-                payload = json.loads(message.value())
+                payload = json.loads(message.value() or b"")
                 self._seen[name, payload["account_id"]].append(payload)
         return self._seen
 

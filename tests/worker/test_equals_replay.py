@@ -40,8 +40,8 @@ def record(folder: Path, *, accounts: int, days: int, seed: int) -> tuple[Path, 
     with raw.open("rb") as lines, dated.open("wb") as out:
         for line in lines:
             event = json.loads(line)
-            at = datetime.fromisoformat(event["occurred_at"])
-            event["received_at"] = round(at.timestamp() * 1000)
+            # The time of sending, as from a producer: retention would delete records stamped when they occurred.
+            event["received_at"] = round(until.timestamp() * 1000)
             out.write(json.dumps(event).encode() + b"\n")
     return dated, until
 
