@@ -228,7 +228,7 @@ def _parse(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int], list[R
         if small and joined.count(b"\n") == len(values) - 1:
             try:
                 events = _DECODERS[topic].decode_lines(joined)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 events = []
             if len(events) == len(values):
                 return events, range(len(values)), []

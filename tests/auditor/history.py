@@ -36,7 +36,7 @@ class Rhythm(NamedTuple):
 
 class RiskVisits(NamedTuple):
     last_ms: int
-    count: int
+    visits: int
     admin: bool
 
 
@@ -149,7 +149,7 @@ def _with_visit(
     if state is None or time_ms >= state.last_ms + quiet_ms:
         return RiskVisits(time_ms, 1, is_admin)
     if time_ms >= state.last_ms + repeat_after_ms:
-        return RiskVisits(time_ms, state.count + 1, state.admin or is_admin)
+        return RiskVisits(time_ms, state.visits + 1, state.admin or is_admin)
     if time_ms + quiet_ms <= state.last_ms:
         return state
-    return RiskVisits(max(state.last_ms, time_ms), state.count, state.admin or is_admin)
+    return RiskVisits(max(state.last_ms, time_ms), state.visits, state.admin or is_admin)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from agents.commit import IN_FLIGHT_BYTES_MAX, Committer, DeliveryTopics
 from agents.ports import NullObserver
@@ -27,10 +27,9 @@ class SlowBroker:
 
     def __init__(self) -> None:
         self.most_bytes = self.open_bytes = self.batches = 0
-        self._producer = AIOKafkaProducer(max_batch_size=900_000, transactional_id="unused")
 
     def create_batch(self) -> Any:
-        return self._producer.create_batch()
+        return BatchBuilder(900_000, 0, is_transactional=True)
 
     async def begin_transaction(self) -> None:
         """Nothing is open yet."""
