@@ -51,6 +51,7 @@ class History:
     active: list[tuple[int, int]] = field(default_factory=list)
     told: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
     visits: list[tuple[int, bool]] = field(default_factory=list)
+    rhythm_after: dict[int, Rhythm] = field(default_factory=dict)
 
     def apply(self, event: Event, today: int) -> set[EventNote]:
         """Take one event into the history; `today` is the account's day. Return what was remarkable."""
@@ -79,12 +80,13 @@ class History:
 
     def on_day(self, source: str, day: int) -> int:
         """Return the count of one local day."""
-        cap = VOLUME_CAP if SOURCE_BY_NAME[source].signal is Signal.VOLUME else INCIDENT_CAP
-        return min(self.counts[source].get(day, 0), cap)
+        return self.total(source, day, day)
 
     def total(self, source: str, first: int, last: int) -> int:
         """Return the sum of the counts of the local days first..last."""
-        return sum(self.on_day(source, day) for day in range(first, last + 1))
+        cap = VOLUME_CAP if SOURCE_BY_NAME[source].signal is Signal.VOLUME else INCIDENT_CAP
+        counts = self.counts[source]
+        return sum(min(counts.get(day, 0), cap) for day in range(first, last + 1))
 
     @property
     def last_active_day(self) -> int:
@@ -95,7 +97,14 @@ class History:
         return max(time_ms for _, time_ms in self.active)
 
     def rhythm(self) -> Rhythm:
-        """Fold all activity, in the order in which it was taken, into the weighted gaps between active days."""
+        """Return the weighted gaps between active days; folded once for each number of activities."""
+        taken = len(self.active)
+        if taken not in self.rhythm_after:
+            self.rhythm_after[taken] = self._folded_rhythm()
+        return self.rhythm_after[taken]
+
+    def _folded_rhythm(self) -> Rhythm:
+        """Fold all activity, in the order in which it was taken."""
         n, gaps_days, gaps = 0.0, 0.0, 0
         last: int | None = None
         for day, _ in self.active:

@@ -1,0 +1,251 @@
+"""One account's life: which instants fire, one evaluation at each, and what goes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from schemas.reasons import INSUFFICIENT_EVIDENCE, CauseKind, EventNote, Rule
+from schemas.topics import INPUT_TOPICS, Input
+from tests.auditor.days import local_day, start_of_day
+from tests.auditor.episode import Episode, Message
+from tests.auditor.exact import decimal, identity, rfc3339
+from tests.auditor.history import History
+from tests.auditor.score import Moment, Scored, judge, next_band, plain_band, unscored
+
+if TYPE_CHECKING:
+    from tests.auditor.event import Event
+    from tests.auditor.settings import Model, Settings
+
+Payload = dict[str, Any]
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class Outputs:
+    """What went out, in processing order."""
+
+    score_changes: list[Payload] = field(default_factory=list)
+    disengagements: list[Payload] = field(default_factory=list)
+
+
+@dataclass
+class Standing:
+    """How an account stands with one model, and what was sent of it last."""
+
+    model: Model
+    scored: Scored
+    sent: Scored
+    band: str = INSUFFICIENT_EVIDENCE
+    sent_band: str = INSUFFICIENT_EVIDENCE
+    band_index: int | None = None
+    fell_at_ms: int | None = None
+    ordinal: int = 0
+
+    def move_to(self, scored: Scored, now_ms: int) -> None:
+        """Take a new score and find its band."""
+        self.scored = scored
+        if scored.score is None:
+            self.band, self.band_index = scored.word or "", None
+            return
+        if self.band_index is None:
+            index = plain_band(self.model.bands, scored.score)
+        else:
+            index = next_band(self.model, self.band_index, scored.score, now_ms, self.fell_at_ms)
+            if index < self.band_index:
+                self.fell_at_ms = now_ms
+        self.band, self.band_index = self.model.bands[index].name, index
+
+    @property
+    def is_material(self) -> bool:
+        """Tell whether the score has to be sent."""
+        old, new = self.sent.score, self.scored.score
+        has_moved = old is not None and new is not None and abs(new - old) >= self.model.min_change
+        return self.band != self.sent_band or has_moved
+
+
+class Account:
+    """One account of one partition."""
+
+    def __init__(self, account_id: str, partition: int, settings: Settings) -> None:
+        self.account_id = account_id
+        self.partition = partition
+        self.settings = settings
+        self.history = History(settings)
+        self.episode = Episode(settings.rules)
+        self.standings = [_first_standing(model) for model in settings.models]
+        self.now_ms: int | None = None
+        self.day = 0
+
+    def take(self, event: Event, outputs: Outputs) -> set[EventNote]:
+        """Take an event: what is due before it fires, then it is applied, then it is the cause of an evaluation."""
+        self.fire_until(event.time_ms, outputs)
+        now_ms = event.time_ms if self.now_ms is None else max(self.now_ms, event.time_ms)
+        is_first = self.now_ms is None
+        self._move_to(now_ms, is_first=is_first)
+        notes = self.history.apply(event, self.day)
+        self._evaluate(self._cause_of_event(event), outputs)
+        return notes
+
+    def fire_until(self, end_ms: int, outputs: Outputs) -> None:
+        """Fire every instant up to and including an end, in order."""
+        while self.now_ms is not None and (instant := self.next_instant(self.now_ms)) <= end_ms:
+            self._move_to(instant, is_first=False)
+            kind = CauseKind.EVIDENCE if instant in self._evidence_ends() else CauseKind.TIME
+            self._evaluate(_cause(kind), outputs)
+
+    def next_instant(self, after_ms: int) -> int:
+        """Return the first instant after one at which something may change."""
+        day = self.day + 1
+        while (midnight := start_of_day(self.settings.zone, day)) <= after_ms:
+            day += 1
+        ends = [*self._fact_ends(), *self._quiet_ends(), *self._dwell_ends(), *self._refractory_ends()]
+        return min([midnight, *(end for end in ends if end > after_ms)])
+
+    def _fact_ends(self) -> list[int]:
+        told = [self.history.newest(name) for name in self.history.told]
+        return [fact.expires_ms for fact in told if fact is not None and fact.expires_ms is not None]
+
+    def _evidence_ends(self) -> set[int]:
+        told = [self.history.newest(name) for name in self.settings.facts_read]
+        return {fact.expires_ms for fact in told if fact is not None and fact.expires_ms is not None}
+
+    def _quiet_ends(self) -> list[int]:
+        rule = self.settings.rules.get(Rule.RISK_PAGE)
+        visits = self.history.risk_visits(rule.quiet_ms, rule.repeat_after_ms) if rule else None
+        return [visits.last_ms + rule.quiet_ms] if rule and visits else []
+
+    def _dwell_ends(self) -> list[int]:
+        return [s.fell_at_ms + s.model.dwell_ms for s in self.standings if s.fell_at_ms is not None]
+
+    def _refractory_ends(self) -> list[int]:
+        joined = self.episode.joined_at_ms.items()
+        return [joined_at_ms + self.settings.rules[rule].refractory_ms for rule, joined_at_ms in joined]
+
+    def _move_to(self, now_ms: int, *, is_first: bool) -> None:
+        today = local_day(self.settings.zone, now_ms)
+        self.now_ms, self.day = now_ms, today if is_first else max(self.day, today)
+
+    def _evaluate(self, cause: Payload, outputs: Outputs) -> None:
+        assert self.now_ms is not None
+        at = Moment(self.history, self.now_ms, self.day)
+        for standing in self.standings:
+            standing.move_to(judge(standing.model, at), self.now_ms)
+            if standing.is_material:
+                outputs.score_changes.append(self._score_change(standing, cause, self.now_ms))
+        message = self.episode.evaluate(at)
+        if message is not None:
+            outputs.disengagements.append(self._disengagement(message, self.now_ms))
+
+    def _score_change(self, standing: Standing, cause: Payload, now_ms: int) -> Payload:
+        """Return the message of a score and remember it as sent."""
+        standing.ordinal += 1
+        model, old, new = standing.model, standing.sent, standing.scored
+        payload: Payload = {
+            "schema_version": SCHEMA_VERSION,
+            "change_id": identity("change", self.account_id, model.name, standing.ordinal),
+            "account_id": self.account_id,
+            "model": model.name,
+            "model_version": model.version,
+            "cause": cause,
+            "effective_at": rfc3339(now_ms),
+            "old": _head(old, standing.sent_band),
+            "new": _head(new, standing.band),
+            "scale": model.scale,
+            "grid": None,
+            "dimensions": _dimensions(model, old, new),
+            "contributions": _contributions(model, old, new),
+        }
+        standing.sent, standing.sent_band = new, standing.band
+        return payload
+
+    def _disengagement(self, message: Message, now_ms: int) -> Payload:
+        episode = (self.account_id, message.since_ms, message.ordinal)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "alert_id": identity("alert", *episode, message.status.value, message.severity.label),
+            "episode_id": identity("episode", *episode),
+            "account_id": self.account_id,
+            "status": message.status.value,
+            "severity": message.severity.label,
+            "effective_at": rfc3339(now_ms),
+            "since": rfc3339(message.since_ms),
+            "reasons": [
+                {
+                    "rule": rule.label,
+                    "model": None,
+                    "since": rfc3339(opened.since_ms),
+                    "evidence": opened.evidence,
+                }
+                for rule, opened in message.reasons
+            ],
+            "value": next((decimal(s.scored.score) for s in self.standings if s.model.name == "value"), None),
+            "owner": self.history.fact("owner", now_ms),
+            "resolved_by": None if message.resolved_by is None else message.resolved_by.value,
+        }
+
+    def _cause_of_event(self, event: Event) -> Payload:
+        kind = CauseKind.FACT if event.input is Input.ACCOUNT_FACTS else CauseKind.EVENT
+        topic = INPUT_TOPICS[event.input].name
+        return _cause(kind, topic, event.event_id, self.partition, event.offset)
+
+    def final(self) -> Payload:
+        """Return how the account stands in the end."""
+        active = self.history.active
+        return {
+            "partition": self.partition,
+            "models": {
+                s.model.name: {"score": s.scored.score, "band": s.band, "coverage": s.scored.coverage}
+                for s in self.standings
+            },
+            "open_reasons": [rule.label for rule in sorted(self.episode.open)],
+            "last_active_day": self.history.last_active_day if active else None,
+            "gaps": self.history.rhythm().gaps,
+        }
+
+
+def _first_standing(model: Model) -> Standing:
+    nothing = unscored(model, INSUFFICIENT_EVIDENCE, 0)
+    return Standing(model, nothing, nothing)
+
+
+def _cause(
+    kind: CauseKind,
+    topic: str | None = None,
+    event_id: str | None = None,
+    partition: int | None = None,
+    offset: int | None = None,
+) -> Payload:
+    return {
+        "kind": kind.value,
+        "topic": topic,
+        "event_id": event_id,
+        "partition": partition,
+        "offset": offset,
+    }
+
+
+def _head(scored: Scored, band: str) -> Payload:
+    return {"score": decimal(scored.score), "band": band, "coverage": decimal(scored.coverage)}
+
+
+def _dimensions(model: Model, old: Scored, new: Scored) -> list[Payload]:
+    return [
+        {"name": name, "old": decimal(before), "new": decimal(after)}
+        for (name, _), before, after in zip(model.dimensions, old.dimensions, new.dimensions, strict=True)
+    ]
+
+
+def _contributions(model: Model, old: Scored, new: Scored) -> list[Payload]:
+    """Return the parts of both scores; what is missing adds nothing, so the differences sum to the change."""
+    return [
+        {
+            "component": component.name,
+            "old": decimal(before),
+            "new": decimal(after),
+            "delta": decimal((after or 0) - (before or 0)),
+        }
+        for component, before, after in zip(
+            model.components, old.contributions, new.contributions, strict=True
+        )
+    ]

@@ -1,0 +1,212 @@
+"""One partition: records in offset order become events, the inputs are merged, repeats found, the clock moved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from schemas.reasons import EventNote, RejectReason
+from tests.auditor.account import Account, Outputs
+from tests.auditor.event import Event, Recorded, decode
+from tests.auditor.exact import DAY_MS
+from tests.auditor.wire import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from schemas.topics import Input
+    from tests.auditor.settings import Settings
+
+REJECTS_MAX = 100
+GENERATION_MAX = 250_000
+
+
+class Reject(NamedTuple):
+    offset: int
+    reason: RejectReason
+
+
+class Key(NamedTuple):
+    """Place of an accepted record in the merge order."""
+
+    time_ms: float
+    rank: int
+    offset: float
+
+
+NOTHING_BEFORE = Key(-inf, 0, -inf)
+
+
+@dataclass
+class Lane:
+    """One input of one partition, decoded up to the record at which it halted, if it did."""
+
+    events: list[Event] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    halted_at: int | None = None
+
+
+def decode_lane(records: Sequence[Recorded], settings: Settings, partitions: int, *, keyed: bool) -> Lane:
+    """Decode the records of one input of one partition, in offset order; stop at the 100th reject in a row."""
+    lane = Lane()
+    in_a_row = 0
+    for record in records:
+        try:
+            lane.events.append(decode(record, settings, partitions, keyed=keyed))
+            in_a_row = 0
+        except Rejected as rejected:
+            lane.rejects.append(Reject(record.offset, rejected.reason))
+            in_a_row += 1
+        if in_a_row == REJECTS_MAX:
+            lane.halted_at = record.offset
+            break
+    return lane
+
+
+def keyed_events(events: Sequence[Event]) -> list[tuple[Key, Event]]:
+    """Return the events of one input with their keys: the running maximum of the time, the rank, the offset."""
+    found = []
+    largest = -inf
+    for event in events:
+        largest = max(largest, event.time_ms)
+        found.append((Key(largest, int(event.input), event.offset), event))
+    return found
+
+
+@dataclass
+class Memory:
+    """Ids of the present and the former generation, each of one UTC day, or less if it was full."""
+
+    day: int | None = None
+    current: set[Hashable] = field(default_factory=set)
+    previous: set[Hashable] = field(default_factory=set)
+
+    def begin(self, day: int) -> None:
+        """Begin a new generation if the day is another."""
+        if self.day != day:
+            self.previous = self.current if self.day == day - 1 else set()
+            self.day, self.current = day, set()
+
+    def knows(self, key: Hashable) -> bool:
+        return key in self.current or key in self.previous
+
+    def add(self, key: Hashable) -> None:
+        self.current.add(key)
+        if len(self.current) >= GENERATION_MAX:
+            self.previous, self.current = self.current, set()
+
+
+class Partition:
+    """The accounts of one partition, and all that is judged per partition."""
+
+    def __init__(self, number: int, settings: Settings) -> None:
+        self.number = number
+        self.settings = settings
+        self.accounts: dict[str, Account] = {}
+        self.outputs = Outputs()
+        self.notes: Counter[str] = Counter()
+        self.rejects: list[tuple[Input, Reject]] = []
+        self.halts: list[tuple[Input, int]] = []
+        self._ids = Memory()
+        self._natural_keys = Memory()
+        self._largest_key_ms = -inf
+        self._largest_time_ms = -inf
+        self._clock_ms = -inf
+        self._soonest_ms: float = inf
+
+    def run(self, lanes: dict[Input, Lane], until_ms: int | None) -> None:
+        """Take the events of all inputs in the order of their keys, and move the clock after each."""
+        self.halts = [(i, lane.halted_at) for i, lane in lanes.items() if lane.halted_at is not None]
+        queues = {i: keyed_events(lane.events) for i, lane in lanes.items()}
+        barrier = self._barrier(queues)
+        taken = {
+            i: [(key, event) for key, event in queue if _is_taken(key, barrier, until_ms)]
+            for i, queue in queues.items()
+        }
+        held = {i for i, queue in queues.items() if barrier and any(key > barrier for key, _ in queue)}
+        held |= {i for i, _ in self.halts}
+        self._collect_rejects(lanes, queues, barrier)
+        self._take_all(taken, held)
+        if not held:
+            self._move_clock(self._largest_time_ms - self.settings.grace_ms if until_ms is None else until_ms)
+
+    def _barrier(self, queues: dict[Input, list[tuple[Key, Event]]]) -> Key | None:
+        """Return the last key that a halt lets pass: that of the halted input's last event. None without a halt."""
+        return min((queues[i][-1][0] if queues[i] else NOTHING_BEFORE for i, _ in self.halts), default=None)
+
+    def _collect_rejects(
+        self, lanes: dict[Input, Lane], queues: dict[Input, list[tuple[Key, Event]]], barrier: Key | None
+    ) -> None:
+        """Keep the rejects that lie before the first event that a halt holds back."""
+        for i, lane in lanes.items():
+            left = [key.offset for key, _ in queues[i] if barrier is not None and key > barrier]
+            self.rejects += [(i, reject) for reject in lane.rejects if reject.offset < min(left, default=inf)]
+
+    def _take_all(self, taken: dict[Input, list[tuple[Key, Event]]], held: set[Input]) -> None:
+        left = {i: len(queue) for i, queue in taken.items()}
+        frontiers = {i: -inf if left[i] or i in held else inf for i in taken}
+        for key, event in sorted((pair for queue in taken.values() for pair in queue), key=_key):
+            self._take(key, event)
+            left[event.input] -= 1
+            has_more = left[event.input] > 0 or event.input in held
+            frontiers[event.input] = key.time_ms if has_more else inf
+            self._follow(frontiers)
+
+    def _follow(self, frontiers: dict[Input, float]) -> None:
+        frontier = min(frontiers.values())
+        if frontier < inf:
+            self._move_clock(frontier - self.settings.grace_ms)
+
+    def _take(self, key: Key, event: Event) -> None:
+        self._largest_key_ms = max(self._largest_key_ms, key.time_ms)
+        self._largest_time_ms = max(self._largest_time_ms, event.time_ms)
+        notes = set(event.notes)
+        if self._is_duplicate(event):
+            notes.add(EventNote.DUPLICATE)
+        else:
+            notes |= self._apply(event)
+        self.notes.update(note.value for note in notes)
+
+    def _is_duplicate(self, event: Event) -> bool:
+        day = int(self._largest_key_ms // DAY_MS)
+        self._ids.begin(day)
+        self._natural_keys.begin(day)
+        event_key = (event.input, event.event_id)
+        natural_key = None if event.natural_key is None else (*event.natural_key, event.time_ms)
+        if self._ids.knows(event_key) or (natural_key is not None and self._natural_keys.knows(natural_key)):
+            return True
+        self._ids.add(event_key)
+        if natural_key is not None:
+            self._natural_keys.add(natural_key)
+        return False
+
+    def _apply(self, event: Event) -> set[EventNote]:
+        account = self.accounts.get(event.account_id)
+        if account is None:
+            account = Account(event.account_id, self.number, self.settings)
+            self.accounts[event.account_id] = account
+        notes = account.take(event, self.outputs)
+        assert account.now_ms is not None
+        self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
+        return notes
+
+    def _move_clock(self, clock_ms: float) -> None:
+        """Move the clock and fire what is due in every account."""
+        self._clock_ms = max(self._clock_ms, clock_ms)
+        if self._clock_ms < self._soonest_ms:
+            return
+        self._soonest_ms = inf
+        for account in self.accounts.values():
+            account.fire_until(int(self._clock_ms), self.outputs)
+            assert account.now_ms is not None
+            self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
+
+
+def _key(pair: tuple[Key, Event]) -> Key:
+    return pair[0]
+
+
+def _is_taken(key: Key, barrier: Key | None, until_ms: int | None) -> bool:
+    return (barrier is None or key <= barrier) and (until_ms is None or key.time_ms <= until_ms)

@@ -1,0 +1,158 @@
+"""The auditor: a slow reference that computes from recorded events what latido must say, written from the documents.
+
+    records -> decode -> merge by key -> duplicates -> accounts (every instant, one by one) -> messages
+    wire.py    event.py  partition.py                  account.py, history.py, score.py, episode.py
+
+It shares no code with the kernel: plain dictionaries and lists, exact fractions, all events kept, everything
+evaluated at every instant of `docs/semantics.md`. Doubles appear only where that page asks for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from schemas.topics import Input
+from tests.auditor.event import Event, Recorded
+from tests.auditor.exact import DAY_MS
+from tests.auditor.partition import Lane, Partition, decode_lane
+from tests.auditor.recorded_file import read_recorded
+from tests.auditor.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.auditor.account import Payload
+
+__all__ = ["Audit", "Recorded", "audit", "audit_file"]
+
+DeadLetter = tuple[Input | None, int, int, str]
+
+
+@dataclass
+class Audit:
+    """What must have gone out.
+
+    Lists run partition by partition. Within one, messages of one account are in processing order (nothing orders
+    the accounts of one sweep of the clock), and dead letters are by input and offset.
+
+    Attributes:
+        score_changes: payloads of the topic of the same name.
+        disengagements: likewise, without `summary`.
+        dead_letters: (input, partition, offset, reason); the input is None for a line that belongs to none.
+        notes: how often each `EventNote` was made of an event that was taken.
+        final: per account its partition, `models` (per model score and coverage in thousandths, band), open reasons,
+            last active day and number of known gaps.
+        halts: (partition, input, offset of the 100th reject in a row).
+    """
+
+    score_changes: list[Payload] = field(default_factory=list)
+    disengagements: list[Payload] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    final: dict[str, Payload] = field(default_factory=dict)
+    halts: list[tuple[int, Input, int]] = field(default_factory=list)
+
+
+def audit(
+    records: Sequence[Recorded],
+    *,
+    policy: dict[str, Any],
+    models: dict[str, dict[str, Any]],
+    partitions: int,
+    until_ms: int | None,
+    keyed: bool,
+) -> Audit:
+    """Compute what must come out of a replay of records.
+
+    Args:
+        records: all records of all partitions, in log order per input and partition.
+        policy: the tree of a policy file.
+        models: the trees of the model files that the policy names, by name.
+        partitions: the partition count of the inputs.
+        until_ms: the end of the replay, None for the end of the records.
+        keyed: records come from topics: keys are checked, and the time of a record is that of the broker. Else they
+            are lines of a recorded file: there are no keys, `received_at` is a field, and what lies in the future is
+            judged against the other inputs of the file.
+    """
+    settings = read_settings(policy, models)
+    lanes = {
+        (partition, source): decode_lane(
+            [r for r in records if r.partition == partition and r.input is source],
+            settings,
+            partitions,
+            keyed=keyed,
+        )
+        for partition in range(partitions)
+        for source in Input
+    }
+    if not keyed:
+        _clamp_to_other_inputs(lanes)
+    result = Audit()
+    for number in range(partitions):
+        partition = Partition(number, settings)
+        partition.run({source: lanes[number, source] for source in Input}, until_ms)
+        _add(result, partition)
+    return result
+
+
+def _clamp_to_other_inputs(lanes: dict[tuple[int, Input], Lane]) -> None:
+    """Set back events that say nothing of when they were received, if no other input of the file is within a day."""
+    largest = {
+        source: max(
+            (e.time_ms for (_, i), lane in lanes.items() if i is source for e in lane.events), default=-inf
+        )
+        for source in Input
+    }
+    for (_, source), lane in lanes.items():
+        others = max(largest[i] for i in Input if i is not source)
+        lane.events = [_clamped(event, others) for event in lane.events]
+
+
+def _clamped(event: Event, others_ms: float) -> Event:
+    if event.timestamp_ms >= 0 or others_ms == -inf or event.time_ms <= others_ms + DAY_MS:
+        return event
+    return event.clamped_to(int(others_ms))
+
+
+def _add(result: Audit, partition: Partition) -> None:
+    result.score_changes += partition.outputs.score_changes
+    result.disengagements += partition.outputs.disengagements
+    result.dead_letters += [
+        (source, partition.number, reject.offset, reject.reason.value) for source, reject in partition.rejects
+    ]
+    result.notes += partition.notes
+    result.final |= {name: account.final() for name, account in partition.accounts.items()}
+    result.halts += [(partition.number, source, offset) for source, offset in partition.halts]
+
+
+def audit_file(
+    path_of_jsonl: Path,
+    partitions: int,
+    until_ms: int | None,
+    policy_path: Path,
+    models_path: Path | None = None,
+) -> Audit:
+    """Compute what must come out of a replay of a recorded file.
+
+    Args:
+        path_of_jsonl: one event a line, with `type` and optionally `received_at`.
+        partitions: how many partitions the accounts are spread over.
+        until_ms: the end of the replay, None for the end of the file.
+        policy_path: the policy file.
+        models_path: the folder of the model files; None: `models` beside the policy's own folder.
+    """
+    policy = yaml.safe_load(policy_path.read_text())
+    folder = models_path or policy_path.parent.parent / "models"
+    models = {name: yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in policy["models"]}
+    records, broken = read_recorded(path_of_jsonl.read_bytes(), partitions)
+    result = audit(
+        records, policy=policy, models=models, partitions=partitions, until_ms=until_ms, keyed=False
+    )
+    lines: list[DeadLetter] = [(None, 0, line, reason.value) for line, reason in broken]
+    return replace(result, dead_letters=lines + result.dead_letters)
