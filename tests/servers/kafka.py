@@ -186,7 +186,8 @@ class KafkaServer:
         return AdminClient({"bootstrap.servers": self.broker, "log_level": 0})
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The id must not begin with a dash, which would be read as an option: its first byte is zero.
+        cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         command = [
             *self._java,
             "kafka.tools.StorageTool",

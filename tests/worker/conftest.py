@@ -61,6 +61,7 @@ class Bench:
             {
                 "bootstrap.servers": self.settings.broker,
                 "partitioner": "murmur2_random",
+                "enable.idempotence": True,
                 "message.max.bytes": 16_000_000,
             }
         )
