@@ -1,0 +1,212 @@
+"""The AsyncAPI 3.0 document of an application: every topic, what is read and written there, and its shape."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from schemas.events import EVENT_TYPES
+from schemas.examples import INPUT_EXAMPLES, OUTPUT_EXAMPLES
+from schemas.json_schema import Tree, components
+from schemas.outputs import (
+    CLOUD_EVENT_TYPES,
+    OUTPUT_TYPES,
+    SCHEMA_VERSION,
+    WRITTEN_TYPES,
+    CloudEventHeaders,
+    DeadLetterHeaders,
+)
+from schemas.topics import (
+    CONTROL_TOPIC,
+    INPUT_TOPICS,
+    OUTPUT_TOPICS,
+    Input,
+    Output,
+    TopicSpec,
+    changelog_topic,
+)
+
+BINDING_VERSION: Final = "0.5.0"
+BYTES: Final = "application/octet-stream"
+DEAD_LETTER: Final = "DeadLetter"
+CHANGELOG_RECORD: Final = "ChangelogRecord"
+CHANGELOG: Final = "accounts-changelog"
+CONTROL_CHANNEL: Final = "control"
+RESERVED: Final = {
+    CONTROL_TOPIC.name: "Reserved: it is created, and nothing is read from it in this version.",
+    Output.OPPORTUNITIES: "Reserved: it is created, and nothing is written to it in this version.",
+}
+DESCRIPTION: Final = (
+    "Scores business customers from their product events as they happen. All inputs have the same partition count and "
+    "are partitioned by Kafka's default (murmur2 of the key). Outputs are written in transactions: read them with "
+    "`isolation.level=read_committed` and each is there exactly once. Unknown fields are to be ignored by either side; "
+    "outputs only ever gain fields. Delivery semantics, rules and scores: docs/semantics.md."
+)
+
+
+def document() -> Tree:
+    """Return the document as a tree."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "latido",
+            "version": f"{SCHEMA_VERSION}.0.0",
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {"kafka": _server()},
+        "channels": _channels(),
+        "operations": _operations(),
+        "components": {
+            "schemas": _schemas(),
+            "messages": _messages(),
+            "parameters": {
+                "topic_prefix": {"description": "LATIDO_TOPIC_PREFIX; empty unless set.", "default": ""},
+                "application_id": {"description": "LATIDO_APPLICATION_ID.", "default": "latido"},
+            },
+        },
+    }
+
+
+def _server() -> Tree:
+    return {
+        "host": "{broker}",
+        "protocol": "kafka",
+        "description": "The Kafka cluster of all topics.",
+        "variables": {"broker": {"default": "localhost:9092", "description": "LATIDO_BROKER"}},
+    }
+
+
+# -- channels -----------------------------------------------------------------------------------------------------
+
+
+def _channels() -> Tree:
+    inputs = {spec.name: _channel(spec, EVENT_TYPES[topic].__name__) for topic, spec in INPUT_TOPICS.items()}
+    outputs = {spec.name: _channel(spec, _output_message(topic)) for topic, spec in OUTPUT_TOPICS.items()}
+    changelog = changelog_topic("{application_id}")
+    internal = {
+        CONTROL_CHANNEL: _channel(CONTROL_TOPIC),
+        CHANGELOG: _channel(changelog, CHANGELOG_RECORD) | {"x-internal": True},
+    }
+    return {**inputs, **outputs, **internal}
+
+
+def _channel(spec: TopicSpec, *messages: str) -> Tree:
+    address = f"{{topic_prefix}}{spec.name}"
+    parameters = re.findall(r"{(\w+)}", address)
+    return {
+        "address": address,
+        "title": spec.name,
+        "description": " ".join(filter(None, [_sentence(spec.why), RESERVED.get(spec.name)])),
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in parameters},
+        "bindings": {"kafka": _channel_binding(spec)},
+    }
+
+
+def _channel_binding(spec: TopicSpec) -> Tree:
+    follows = spec.partitions is None
+    partitions = {"x-partitions": "as many as every input"} if follows else {"partitions": spec.partitions}
+    configuration: Tree = {"cleanup.policy": [spec.cleanup], "max.message.bytes": spec.max_message_bytes}
+    if spec.retention_ms is not None:
+        configuration["retention.ms"] = spec.retention_ms
+    return {
+        **partitions,
+        "topicConfiguration": configuration,
+        "x-key": spec.key,
+        "bindingVersion": BINDING_VERSION,
+    }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+# -- operations ---------------------------------------------------------------------------------------------------
+
+
+def _operations() -> Tree:
+    read = {f"receive-{spec.name}": _operation("receive", spec.name) for spec in INPUT_TOPICS.values()}
+    written = {
+        f"send-{spec.name}": _operation("send", spec.name)
+        for topic, spec in OUTPUT_TOPICS.items()
+        if topic not in RESERVED
+    }
+    recovered = {f"{action}-{CHANGELOG}": _operation(action, CHANGELOG) for action in ("receive", "send")}
+    return {**read, **written, **recovered}
+
+
+def _operation(action: str, channel: str) -> Tree:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}}
+
+
+# -- messages and schemas -----------------------------------------------------------------------------------------
+
+
+def _messages() -> Tree:
+    read = {EVENT_TYPES[topic].__name__: _input_message(topic) for topic in Input}
+    written = {_output_message(topic): _written(topic) for topic in OUTPUT_TYPES}
+    return {**read, **written, DEAD_LETTER: _dead_letter(), CHANGELOG_RECORD: _changelog_record()}
+
+
+def _output_message(topic: Output) -> str:
+    if topic is Output.DEAD_LETTERS:
+        return DEAD_LETTER
+    return "Opportunity" if topic is Output.OPPORTUNITIES else OUTPUT_TYPES[topic].__name__
+
+
+def _input_message(topic: Input) -> Tree:
+    return _message(EVENT_TYPES[topic].__name__, EVENT_TYPES[topic].__name__, INPUT_EXAMPLES[topic])
+
+
+def _written(topic: Output) -> Tree:
+    example = msgspec.to_builtins(OUTPUT_EXAMPLES[topic]) if topic in OUTPUT_EXAMPLES else None
+    headers = {
+        "allOf": [
+            _schema_reference(CloudEventHeaders.__name__),
+            {"type": "object", "properties": {"ce_type": {"const": CLOUD_EVENT_TYPES[topic]}}},
+        ]
+    }
+    return {"headers": headers, **_message(_output_message(topic), OUTPUT_TYPES[topic].__name__, example)}
+
+
+def _message(name: str, schema: str, example: Any) -> Tree:
+    message = {
+        "name": name,
+        "payload": _schema_reference(schema),
+        "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": BINDING_VERSION}},
+    }
+    return message if example is None else {**message, "examples": [{"payload": example}]}
+
+
+def _dead_letter() -> Tree:
+    return {
+        "name": DEAD_LETTER,
+        "summary": "The key and value of the rejected record, untouched; headers say why and where it lies.",
+        "contentType": BYTES,
+        "headers": _schema_reference(DeadLetterHeaders.__name__),
+        "payload": {"description": "The bytes of the rejected record's value."},
+    }
+
+
+def _changelog_record() -> Tree:
+    return {
+        "name": CHANGELOG_RECORD,
+        "summary": "State of the application itself; its layout may change with any version.",
+        "contentType": BYTES,
+        "payload": {"description": "Bytes."},
+    }
+
+
+def _schemas() -> Tree:
+    return {
+        **components(list(EVENT_TYPES.values()), written=False),
+        **components(WRITTEN_TYPES, written=True),
+    }
+
+
+def _schema_reference(name: str) -> Tree:
+    return {"$ref": f"#/components/schemas/{name}"}

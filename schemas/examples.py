@@ -1,0 +1,143 @@
+"""One example of each message, for the reference and for whoever writes a first producer or consumer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from schemas.outputs import (
+    AccountView,
+    Cause,
+    ComponentScore,
+    Contribution,
+    DimensionChange,
+    DimensionScore,
+    Disengagement,
+    Episode,
+    Level,
+    ModelScore,
+    ScoreChange,
+    SilenceEvidence,
+    SilenceReason,
+)
+from schemas.reasons import CauseKind, Severity, Status
+from schemas.topics import Input, Output
+
+_ACCOUNT: Final = "acme"
+_SINCE: Final = "2026-03-28T00:00:00.000Z"
+_BY_TIME: Final = Cause(kind=CauseKind.TIME, topic=None, event_id=None, partition=None, offset=None)
+_SILENCE: Final = SilenceReason(
+    since=_SINCE,
+    evidence=SilenceEvidence(
+        silent_for_s=777_600,
+        usual_gap_s=129_600,
+        gaps_known=31,
+        probability=0.002053388,
+        false_alarms_per_year=0.5,
+    ),
+)
+_EPISODE_ID: Final = "5e1b7c0d9a4f4c27b1f3a8d2c6e09b45"
+
+
+def _event(number: int, occurred_at: str | int, **fields: Any) -> dict[str, Any]:
+    return {"event_id": f"e-{number}", "account_id": _ACCOUNT, "occurred_at": occurred_at, **fields}
+
+
+INPUT_EXAMPLES: Final[dict[Input, dict[str, Any]]] = {
+    Input.ACCOUNT_FACTS: _event(
+        1,
+        "2026-03-18T09:00:00Z",
+        facts={"kind": "customer", "owner": "kim", "nps": 40, "csm_sentiment": None},
+        author="crm",
+        expires_at="2026-09-18T00:00:00Z",
+    ),
+    Input.LOGINS: _event(2, "2026-03-18T09:12:41.250+01:00", user_id="u-7", method="sso", success=True),
+    Input.TICKETS: _event(
+        3,
+        1_773_825_600_000,
+        ticket_id="t-311",
+        action="opened",
+        user_id="u-7",
+        severity="high",
+        tags=["export"],
+    ),
+    Input.PAYMENTS: _event(
+        4,
+        "2026-03-18T10:00:00Z",
+        payment_id="p-2026-03",
+        status="failed",
+        amount_minor=129_900,
+        currency="EUR",
+        due_at="2026-03-15T00:00:00Z",
+    ),
+    Input.PAGE_VISITS: _event(
+        5, "2026-03-18T10:31:07.004Z", path="/account/cancel", duration_ms=5_400, user_role="admin"
+    ),
+}
+
+_SCORE_CHANGE: Final = ScoreChange(
+    change_id="0f6c2a91d3b84e57a6c1e0d79b52f384",
+    account_id=_ACCOUNT,
+    model="retention",
+    model_version=1,
+    cause=_BY_TIME,
+    effective_at=_SINCE,
+    old=Level(score=72.5, band="healthy", coverage=1.0),
+    new=Level(score=65.0, band="cooling", coverage=1.0),
+    scale=(0, 100),
+    dimensions=[
+        DimensionChange(name="recency", old=80.0, new=50.0),
+        DimensionChange(name="frequency", old=70.0, new=70.0),
+    ],
+    contributions=[
+        Contribution(component="own_rhythm", old=20.0, new=12.5, delta=-7.5),
+        Contribution(component="activity_trend", old=52.5, new=52.5, delta=0.0),
+    ],
+)
+_DISENGAGEMENT: Final = Disengagement(
+    alert_id="c94b1f0e6d2a4873b5e8f7a10c3d9e26",
+    episode_id=_EPISODE_ID,
+    account_id=_ACCOUNT,
+    status=Status.FIRING,
+    severity=Severity.WARNING.label,
+    effective_at=_SINCE,
+    since=_SINCE,
+    reasons=[_SILENCE],
+    value=None,
+    owner="kim",
+    summary="Usually active every 1-2 days; last seen 9 days ago. "
+    "At this setting a healthy account is expected to raise 0.5 such alerts a year.",
+    resolved_by=None,
+)
+_ACCOUNT_VIEW: Final = AccountView(
+    account_id=_ACCOUNT,
+    as_of=_SINCE,
+    scores=[
+        ModelScore(
+            model="retention",
+            version=1,
+            score=65.0,
+            scale=(0, 100),
+            band="cooling",
+            coverage=1.0,
+            dimensions=[
+                DimensionScore(name="recency", score=50.0),
+                DimensionScore(name="frequency", score=70.0),
+            ],
+            components=[
+                ComponentScore(name="own_rhythm", contribution=12.5),
+                ComponentScore(name="activity_trend", contribution=52.5),
+            ],
+        )
+    ],
+    episodes=[
+        Episode(episode_id=_EPISODE_ID, since=_SINCE, severity=Severity.WARNING.label, reasons=[_SILENCE])
+    ],
+    facts={"kind": "customer", "owner": "kim", "nps": 40},
+    next_change_at="2026-03-29T00:00:00.000Z",
+)
+
+OUTPUT_EXAMPLES: Final[dict[Output, ScoreChange | Disengagement | AccountView]] = {
+    Output.SCORE_CHANGES: _SCORE_CHANGE,
+    Output.DISENGAGEMENTS: _DISENGAGEMENT,
+    Output.ACCOUNTS: _ACCOUNT_VIEW,
+}

@@ -1,0 +1,266 @@
+"""The outputs as msgspec structs: field order is the order on the wire, and fields are only ever added.
+
+Every field is always written, ``null`` where there is nothing to say. Times are RFC 3339 UTC with milliseconds,
+scores are decimals with three places. The structs are immutable and made by keywords.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from schemas.events import FactValue
+from schemas.reasons import CauseKind, RejectReason, ResolvedBy, Rule, Severity, Status
+from schemas.topics import INPUT_TOPICS, Output
+
+SCHEMA_VERSION: Final = 1
+
+Time = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
+        description="RFC 3339 UTC with milliseconds",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+Identifier = Annotated[
+    str, Meta(pattern="^[0-9a-f]{32}$", description="the same for the same happening, however often computed")
+]
+Version = Annotated[int, Meta(ge=1)]
+Points = Annotated[float, Meta(ge=0, le=100)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0)]
+InputName = Annotated[str, Meta(extra_json_schema={"enum": [topic.name for topic in INPUT_TOPICS.values()]})]
+SeverityName = Annotated[str, Meta(extra_json_schema={"enum": [severity.label for severity in Severity]})]
+
+
+class Cause(Struct, frozen=True, kw_only=True, gc=False):
+    """What made a score change; without an event all but ``kind`` are null. ``topic`` has no prefix."""
+
+    kind: CauseKind
+    topic: InputName | None
+    event_id: str | None
+    partition: Count | None
+    offset: Count | None
+
+
+class Level(Struct, frozen=True, kw_only=True, gc=False):
+    """A score and its band. Without enough evidence the score is null, its coverage is still told."""
+
+    score: Points | None
+    band: str
+    coverage: Share
+
+
+class DimensionChange(Struct, frozen=True, kw_only=True, gc=False):
+    """A dimension's points before and after."""
+
+    name: str
+    old: Points | None
+    new: Points | None
+
+
+class Contribution(Struct, frozen=True, kw_only=True, gc=False):
+    """A component's share of the score before and after; null counts as 0 in ``delta``, so the deltas add up."""
+
+    component: str
+    old: Points | None
+    new: Points | None
+    delta: Annotated[float, Meta(ge=-100, le=100)]
+
+
+class ScoreChange(Struct, frozen=True, kw_only=True, gc=False):
+    """A material change of one score of an account, compared with the last one sent."""
+
+    schema_version: Version = SCHEMA_VERSION
+    change_id: Identifier
+    account_id: str
+    model: str
+    model_version: Version
+    cause: Cause
+    effective_at: Time
+    old: Level
+    new: Level
+    scale: tuple[int, int]
+    grid: None = None
+    dimensions: list[DimensionChange]
+    contributions: list[Contribution]
+
+
+class SilenceEvidence(Struct, frozen=True, kw_only=True, gc=False):
+    """Why a silence is improbable for this account, as it stood when the reason joined.
+
+    ``probability`` is that of one gap this long while the account is well; it follows from the yearly budget of
+    false alarms and the account's own usual gap.
+    """
+
+    silent_for_s: Count
+    usual_gap_s: Count
+    gaps_known: Count
+    probability: Share
+    false_alarms_per_year: Annotated[float, Meta(gt=0)]
+
+
+class AbsoluteSilenceEvidence(Struct, frozen=True, kw_only=True, gc=False):
+    """A silence beyond the policy's plain cap, as it stood when the reason joined."""
+
+    silent_for_s: Count
+    limit_days: Count
+
+
+class RiskPageEvidence(Struct, frozen=True, kw_only=True, gc=False):
+    """Visits to cancel and refund pages; ``admin``: one of them by an administrator."""
+
+    visits: Count
+    last_visit_at: Time
+    admin: bool
+
+
+class SilenceReason(Struct, frozen=True, kw_only=True, gc=False, tag_field="rule", tag=Rule.SILENCE.label):
+    """The account is silent for longer than its own rhythm explains, since ``since``."""
+
+    model: str | None = None
+    since: Time
+    evidence: SilenceEvidence
+
+
+class AbsoluteSilenceReason(
+    Struct, frozen=True, kw_only=True, gc=False, tag_field="rule", tag=Rule.ABSOLUTE_SILENCE.label
+):
+    """The account is silent for longer than the policy allows anyone, since ``since``."""
+
+    model: str | None = None
+    since: Time
+    evidence: AbsoluteSilenceEvidence
+
+
+class RiskPageReason(Struct, frozen=True, kw_only=True, gc=False, tag_field="rule", tag=Rule.RISK_PAGE.label):
+    """A cancel or refund page was visited, and it has not been quiet since for long enough."""
+
+    model: str | None = None
+    since: Time
+    evidence: RiskPageEvidence
+
+
+Reason = SilenceReason | AbsoluteSilenceReason | RiskPageReason
+"""A rule whose condition holds (of a resolved episode: held until now). ``rule`` comes first and names the evidence."""
+
+
+class Disengagement(Struct, frozen=True, kw_only=True, gc=False):
+    """A step of an account's alert episode: it fires, escalates or is resolved.
+
+    At most one episode of an account is open; rules are reasons that join it. ``reasons`` are the open ones, of a
+    resolved episode those that were open until now. ``value`` is the score of the model ``value``.
+    """
+
+    schema_version: Version = SCHEMA_VERSION
+    alert_id: Identifier
+    episode_id: Identifier
+    account_id: str
+    status: Status
+    severity: SeverityName
+    effective_at: Time
+    since: Time
+    reasons: list[Reason]
+    value: Points | None
+    owner: FactValue
+    summary: str
+    resolved_by: ResolvedBy | None
+
+
+class DimensionScore(Struct, frozen=True, kw_only=True, gc=False):
+    """A dimension's points."""
+
+    name: str
+    score: Points | None
+
+
+class ComponentScore(Struct, frozen=True, kw_only=True, gc=False):
+    """A component's share of the score; null if its metric is missing or there is no score."""
+
+    name: str
+    contribution: Points | None
+
+
+class ModelScore(Struct, frozen=True, kw_only=True, gc=False):
+    """The present score of one model."""
+
+    model: str
+    version: Version
+    score: Points | None
+    scale: tuple[int, int]
+    band: str
+    coverage: Share
+    grid: None = None
+    dimensions: list[DimensionScore]
+    components: list[ComponentScore]
+
+
+class Episode(Struct, frozen=True, kw_only=True, gc=False):
+    """An open episode as it stands."""
+
+    episode_id: Identifier
+    since: Time
+    severity: SeverityName
+    reasons: list[Reason]
+
+
+class AccountView(Struct, frozen=True, kw_only=True, gc=False):
+    """All that is known of an account now; ``next_change_at`` is when time alone may change it next."""
+
+    schema_version: Version = SCHEMA_VERSION
+    account_id: str
+    as_of: Time
+    scores: list[ModelScore]
+    episodes: list[Episode]
+    facts: dict[str, FactValue]
+    next_change_at: Time | None
+
+
+class CloudEventHeaders(Struct, frozen=True, kw_only=True, gc=False):
+    """The CloudEvents 1.0 attributes of an output, as UTF-8 text in the record's headers."""
+
+    ce_specversion: Annotated[str, Meta(extra_json_schema={"const": "1.0"})]
+    ce_id: Identifier
+    ce_type: str
+    ce_source: str
+    ce_time: Time
+
+
+class DeadLetterHeaders(Struct, frozen=True, kw_only=True, gc=False):
+    """Why a record was rejected and where it lies, as UTF-8 text in the dead letter's headers.
+
+    A dead letter has no body of its own: its key and value are the untouched bytes of the rejected record (a record
+    without a value has an empty one). ``latido_topic`` has no prefix.
+    """
+
+    latido_reason: RejectReason
+    latido_detail: Annotated[str, Meta(description="what is wrong, at most 1,000 bytes")]
+    latido_topic: InputName
+    latido_partition: Annotated[str, Meta(pattern="^[0-9]+$")]
+    latido_offset: Annotated[str, Meta(pattern="^[0-9]+$")]
+
+
+OUTPUT_TYPES: Final[dict[Output, type[Struct]]] = {
+    Output.SCORE_CHANGES: ScoreChange,
+    Output.DISENGAGEMENTS: Disengagement,
+    Output.OPPORTUNITIES: Disengagement,
+    Output.ACCOUNTS: AccountView,
+}
+"""The body of each output topic that has one; a dead letter is the rejected record itself."""
+
+CLOUD_EVENT_TYPES: Final[dict[Output, str]] = {
+    Output.SCORE_CHANGES: f"latido.score-change.v{SCHEMA_VERSION}",
+    Output.DISENGAGEMENTS: f"latido.disengagement.v{SCHEMA_VERSION}",
+    Output.OPPORTUNITIES: f"latido.opportunity.v{SCHEMA_VERSION}",
+    Output.ACCOUNTS: f"latido.account.v{SCHEMA_VERSION}",
+}
+"""The ``ce_type`` of each of them."""
+
+WRITTEN_TYPES: Final[tuple[type[Struct], ...]] = (
+    *dict.fromkeys(OUTPUT_TYPES.values()),
+    CloudEventHeaders,
+    DeadLetterHeaders,
+)
+"""All shapes that are written: bodies, and headers as if they were one object."""

@@ -1,0 +1,212 @@
+"""The reference page of everything that models, policies and consumers name, as Markdown."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from pydantic import BaseModel
+
+from schemas.catalogue import ACTIVITY_KINDS, FACTS, FEATURES, PAGE_KINDS, SOURCES, Source
+from schemas.outputs import CLOUD_EVENT_TYPES
+from schemas.policy import Rules
+from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Rule, Severity, Status
+from schemas.topics import (
+    CONTROL_TOPIC,
+    DAY_MS,
+    INPUT_TOPICS,
+    MIB,
+    OUTPUT_TOPICS,
+    TopicSpec,
+    changelog_topic,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+WIDTH: Final = 110
+
+REJECTS: Final[dict[RejectReason, str]] = {
+    RejectReason.EMPTY_VALUE: "the record has no value",
+    RejectReason.VALUE_TOO_LARGE: "the value is longer than 1 MiB",
+    RejectReason.NOT_JSON: "the value is not one well-formed UTF-8 JSON text",
+    RejectReason.WRONG_TYPE: "a required field is missing, or a known field has a wrong type",
+    RejectReason.BAD_ACCOUNT_ID: "`account_id` is empty, longer than 256 bytes, or has a control character",
+    RejectReason.KEY_MISSING: "the record has no key: the producer must send `account_id` as the key",
+    RejectReason.KEY_MISMATCH: "the key is not `account_id` as UTF-8",
+    RejectReason.IMPLAUSIBLE_TIME: "`occurred_at` is before 1990 or after 2099: often seconds sent as milliseconds",
+    RejectReason.WRONG_PARTITION: "the producer partitions otherwise: librdkafka needs `partitioner=murmur2_random`",
+}
+NOTES: Final[dict[EventNote, str]] = {
+    EventNote.FUTURE_CLAMPED: "it lay too far ahead of its record's timestamp and was set back to that",
+    EventNote.UNKNOWN_VALUE: "its action or status is not known: it counts as an event, but belongs to no source",
+    EventNote.DUPLICATE: "its id or natural key is remembered: nothing of it was applied",
+    EventNote.LATE_FOR_RHYTHM: "its day is before the last active day: counted, but not part of the rhythm",
+    EventNote.TOO_LATE: "its day is older than any window: not counted",
+}
+RULES: Final[dict[Rule, str]] = {
+    Rule.SILENCE: "silent for longer than the account's own rhythm explains, given a yearly budget of false alarms",
+    Rule.DECLINE: "the account's rate of activity has fallen",
+    Rule.ABSOLUTE_SILENCE: "silent for longer than a plain cap in days",
+    Rule.NEVER_STARTED: "a new account that was never active",
+    Rule.RISK_PAGE: "a cancel or refund page was visited; worse if repeated or by an administrator",
+    Rule.PAYMENT_TROUBLE: "a payment is late, failed or is disputed",
+    Rule.TICKET_TROUBLE: "many tickets, or one that stays unresolved",
+    Rule.BAND_DROP: "a score fell into a lower band",
+    Rule.USERS_LEAVING: "fewer of the account's users are active",
+}
+CAUSES: Final[dict[CauseKind, str]] = {
+    CauseKind.EVENT: "an event of one of the four product inputs",
+    CauseKind.TIME: "time alone: a local midnight, the end of a dwell, quiet or refractory time",
+    CauseKind.EVIDENCE: "a fact that a model reads has expired",
+    CauseKind.FACT: "an event of account-facts",
+    CauseKind.MODEL: "another version of the model; not written in this version",
+    CauseKind.OVERRIDE: "a person pinned the score; not written in this version",
+    CauseKind.MERGE: "two accounts became one; not written in this version",
+}
+STATUSES: Final[dict[Status, str]] = {
+    Status.FIRING: "no reason was open, and one joined",
+    Status.ESCALATED: "the severity rose",
+    Status.RESOLVED: "no reason is left",
+}
+RESOLUTIONS: Final[dict[ResolvedBy, str]] = {
+    ResolvedBy.ACTIVITY: "the account is active again",
+    ResolvedBy.QUIET_PERIOD: "nothing more happened for the rule's quiet time",
+    ResolvedBy.CLOSED: "the account was closed",
+}
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [
+        "# Catalogue",
+        "What models, policies and consumers may name. This page is made from `schemas/` by\n"
+        "`python -m agents.generate`; what each thing computes exactly is in [semantics.md](semantics.md).",
+        *_for_models(),
+        *_for_policies(),
+        *_for_consumers(),
+        *_topics(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _for_models() -> list[str]:
+    return [
+        "## Sources",
+        "Counted per account and local day. Of a `volume` source a young account's nothing says nothing; of an\n"
+        "`incident` source nothing is good news from the first day.",
+        _table(
+            ("source", "kind", "counts", "what"),
+            ((_code(s.name), _code(s.signal), _counted(s), s.what) for s in SOURCES),
+        ),
+        "## Features",
+        "What a component of a model measures, with the arguments that it needs.",
+        _table(
+            ("feature", "unit", "needs", "what"),
+            ((_code(f.name), f.unit, _codes(f.needs), f.what) for f in FEATURES),
+        ),
+        "## Facts",
+        "Facts that models may read, as `source` of the feature `fact`. Any other fact is kept and shown.",
+        _table(
+            ("fact", "values", "what"),
+            ((_code(f.name), _codes(f.values) or f.unit, f.what) for f in FACTS),
+        ),
+    ]
+
+
+def _counted(source: Source) -> str:
+    kinds = [_code(kind.label) for kind in source.kinds]
+    pages = [f"pages of kind {_code(kind)}" for kind in source.pages]
+    return ", ".join(kinds + pages) or "what the policy lists under `activity`"
+
+
+def _for_policies() -> list[str]:
+    return [
+        "## Activity and page kinds",
+        fill(f"A policy may list under `activity`: {_codes(ACTIVITY_KINDS)}.", WIDTH),
+        fill(f"It may give path patterns for pages of kind: {_codes(PAGE_KINDS)}.", WIDTH),
+        "## Rules",
+        "Reasons of an alert episode, in their order in an alert. A rule that a policy does not name is off.",
+        _table(
+            ("rule", "condition", "settings and what they are unless set"),
+            ((_code(rule.label), what, _rule_settings(rule)) for rule, what in RULES.items()),
+        ),
+        f"Severities, rising: {_codes(severity.label for severity in Severity)}.",
+    ]
+
+
+def _rule_settings(rule: Rule) -> str:
+    field = Rules.model_fields.get(rule.label)
+    if field is None:
+        return "not in this version"
+    model = next(part for part in get_args(field.annotation) if issubclass(part, BaseModel))
+    return ", ".join(f"`{name}: {setting.default}`" for name, setting in model.model_fields.items())
+
+
+def _for_consumers() -> list[str]:
+    return [
+        "## Reject reasons",
+        "Why a record is a dead letter (header `latido_reason`), in the order of the checks.",
+        _meanings("reason", REJECTS),
+        "## Notes",
+        "What was remarkable about events that were accepted; counted, one event may carry several.",
+        _meanings("note", NOTES),
+        "## Causes of a score change",
+        _meanings("kind", CAUSES),
+        "## Status of an episode",
+        _meanings("status", STATUSES),
+        _meanings("resolved_by", RESOLUTIONS),
+    ]
+
+
+def _topics() -> list[str]:
+    specs = [
+        *INPUT_TOPICS.values(),
+        *OUTPUT_TOPICS.values(),
+        CONTROL_TOPIC,
+        changelog_topic("<application_id>"),
+    ]
+    return [
+        "## Topics",
+        "Names follow `LATIDO_TOPIC_PREFIX`. A topic without a number has as many partitions as every input.",
+        _table(
+            ("topic", "key", "partitions", "cleanup", "kept", "largest record", "what"),
+            (_topic_row(spec) for spec in specs),
+        ),
+        "Outputs carry the attributes of CloudEvents 1.0 in their headers, with this `ce_type`:",
+        _table(
+            ("topic", "ce_type"),
+            ((_code(topic), _code(kind)) for topic, kind in CLOUD_EVENT_TYPES.items()),
+        ),
+    ]
+
+
+def _topic_row(spec: TopicSpec) -> tuple[str, ...]:
+    kept = "newest of each key" if spec.retention_ms is None else f"{spec.retention_ms // DAY_MS} days"
+    partitions = "" if spec.partitions is None else str(spec.partitions)
+    largest = f"{spec.max_message_bytes // MIB} MiB"
+    return _code(spec.name), spec.key, partitions, spec.cleanup, kept, largest, spec.why
+
+
+# -- Markdown -----------------------------------------------------------------------------------------------------
+
+
+def _meanings(head: str, meanings: Mapping[Any, str]) -> str:
+    return _table((head, "when"), ((_code(name), what) for name, what in meanings.items()))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    ruler = "|" + "---|" * len(head)
+    return "\n".join([_row(head), ruler, *map(_row, rows)])
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(map(_code, names))

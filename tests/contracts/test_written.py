@@ -1,0 +1,99 @@
+"""What a partition really writes validates against the schemas, and reads back as the structs.
+
+A simulated company of 120 days under a policy whose cap on silence is short, so that every rule speaks, with a few
+records among its log-ins that cannot be judged.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import pytest
+
+from agents.program import load_program, shipped
+from schemas.outputs import CLOUD_EVENT_TYPES, OUTPUT_TYPES
+from schemas.policy import Rules
+from schemas.reasons import CauseKind, RejectReason, Status
+from schemas.topics import Input, Output
+from tests.contracts.validators import OUTPUT_SCHEMAS, header_mistakes, mistakes
+from tests.core.conftest import Machine, company
+
+if TYPE_CHECKING:
+    from schemas.records import OutputRecord
+
+BAD: Final = {
+    b"{": RejectReason.NOT_JSON,
+    b"[]": RejectReason.WRONG_TYPE,
+    b'{"event_id": "x", "account_id": "", "occurred_at": 0}': RejectReason.BAD_ACCOUNT_ID,
+}
+
+
+class WholeMachine(Machine):
+    """Keeps account views too."""
+
+    def commit(self) -> None:
+        self.outputs += self.partition.drain().outputs
+
+
+Written = dict[Output, list["OutputRecord"]]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    policy = tmp_path_factory.mktemp("policy") / "short.yaml"
+    text = shipped("policies")["default"].read_text(encoding="utf-8")
+    assert "days: 90, refractory" in text
+    policy.write_text(text.replace("days: 90, refractory", "days: 21, refractory"))
+    events = company(seed=5, accounts=40, days=120)
+    events[Input.LOGINS][20:20] = BAD
+    machine = WholeMachine(load_program(str(policy)), events)
+    machine.run(random.Random(1), rows_max=500)
+    found: Written = defaultdict(list)
+    for record in machine.outputs:
+        found[record.topic].append(record)
+    return found
+
+
+def bodies(records: list[OutputRecord]) -> list[dict[str, Any]]:
+    return [json.loads(record.value) for record in records]
+
+
+@pytest.mark.parametrize("topic", [topic for topic in OUTPUT_SCHEMAS if topic is not Output.OPPORTUNITIES])
+def test_every_body_validates_and_reads_back_as_its_struct(written: Written, topic: Output) -> None:
+    assert written[topic]
+    for record in written[topic]:
+        body = json.loads(record.value)
+        assert mistakes(OUTPUT_SCHEMAS[topic], body) == []
+        again = json.loads(msgspec.json.encode(msgspec.json.decode(record.value, type=OUTPUT_TYPES[topic])))
+        assert json.dumps(again) == json.dumps(body), "the same fields in the same order"
+
+
+@pytest.mark.parametrize("topic", [topic for topic in Output if topic is not Output.OPPORTUNITIES])
+def test_every_header_is_as_described(written: Written, topic: Output) -> None:
+    assert written[topic]
+    for record in written[topic]:
+        headers = dict(record.headers)
+        assert header_mistakes(topic, headers) == []
+        if topic in CLOUD_EVENT_TYPES:
+            assert headers["ce_type"].decode() == CLOUD_EVENT_TYPES[topic]
+
+
+def test_the_reserved_topic_is_silent(written: Written) -> None:
+    assert written[Output.OPPORTUNITIES] == []
+
+
+def test_every_rule_every_status_and_the_usual_causes_were_among_it(written: Written) -> None:
+    alerts = bodies(written[Output.DISENGAGEMENTS])
+    assert {alert["status"] for alert in alerts} == set(Status)
+    assert {reason["rule"] for alert in alerts for reason in alert["reasons"]} == set(Rules.model_fields)
+    causes = {change["cause"]["kind"] for change in bodies(written[Output.SCORE_CHANGES])}
+    assert {CauseKind.EVENT, CauseKind.TIME} <= causes
+
+
+def test_a_dead_letter_is_the_untouched_record_with_its_reason(written: Written) -> None:
+    letters = written[Output.DEAD_LETTERS]
+    assert {letter.value: dict(letter.headers)["latido_reason"].decode() for letter in letters} == BAD
