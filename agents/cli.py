@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import importlib.metadata
 import logging
+import os
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agents.convert import convert
-from agents.settings import Settings
+from agents.settings import Settings, unknown_variables
 from agents.simulation.command import simulate
 from schemas.errors import LatidoError
+from schemas.events import OCCURRED_AT_END_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from schemas.model_file import ModelFile
 
 EXIT_OPERATING_ERROR = 2
 
@@ -40,17 +46,23 @@ def told(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
     """Return an option's instant in ms: RFC 3339 with a zone, or integer ms."""
-    if text is None or text.lstrip("-").isdigit():
-        return None if text is None else int(text)
+    if text is None:
+        return None
+    at_ms = int(text) if text.isascii() and text.isdigit() else _milliseconds(text)
+    if at_ms is None or not 0 <= at_ms <= OCCURRED_AT_END_MS:
+        raise click.BadParameter(
+            f"{text!r} is neither RFC 3339 with a zone (2026-01-31T00:00:00Z) nor milliseconds since 1970, "
+            "from 1970 to 2100."
+        )
+    return at_ms
+
+
+def _milliseconds(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.BadParameter(
-            f"{text!r} is neither RFC 3339 with a zone (2026-01-31T00:00:00Z) nor milliseconds"
-        )
-    return round(moment.timestamp() * 1000)
+        return None
+    return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,7 +89,9 @@ def demo(arguments: tuple[str, ...]) -> None:
 def worker() -> None:
     """Consume events, keep the account table, emit score changes and alerts, exactly once."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    sys.exit(asyncio.run(importlib.import_module("agents.run").run_worker(Settings.load())))
+    settings = Settings.load()
+    settings.require_datadir()
+    sys.exit(asyncio.run(importlib.import_module("agents.run").run_worker(settings)))
 
 
 @main.command()
@@ -90,18 +104,22 @@ def worker() -> None:
     "--until", default=None, callback=instant, help="Stop the clock here: RFC 3339 with a zone, or ms."
 )
 @click.option(
-    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the outputs."
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
+    help="Folder for the outputs.",
 )
 @told
 def replay(
     files: tuple[Path, ...], policy: str | None, partitions: int, until: int | None, out: Path
 ) -> None:
     """Run the same core over recorded events (JSON lines, also .gz and .zst), deterministic."""
-    _compile_first()
+    settings = Settings.load()
+    _use_cache()
     from agents.program import load_program
     from agents.replay import replay_files
 
-    program = load_program(policy or Settings.load().policy)
+    program = load_program(policy or settings.policy, settings.models_dir)
     summary = replay_files(files, program, partitions=partitions, until_ms=until, out=out)
     written = ", ".join(f"{name} {count}" for name, count in summary.written.items())
     click.echo(f"{summary.lines} lines, {summary.events} events; written to {out}: {written}")
@@ -122,9 +140,10 @@ def topics_create(partitions: int, replication: int) -> None:
     """Create the topics that are missing, then check all."""
     from agents.topics import check_topics, create_topics
 
-    created = create_topics(Settings.load(), partitions=partitions, replication=replication)
+    settings = Settings.load()
+    created = create_topics(settings, partitions=partitions, replication=replication)
     click.echo(f"created {len(created)}: {', '.join(created)}" if created else "nothing to create")
-    click.echo(f"all topics fit, {check_topics(Settings.load())} partitions")
+    click.echo(f"all topics fit, {check_topics(settings)} partitions")
 
 
 @topics.command("check")
@@ -139,29 +158,48 @@ def topics_check() -> None:
 @main.command()
 @told
 def config() -> None:
-    """Show the settings in force, secrets masked."""
+    """Show the settings in force and where each comes from, secrets masked."""
     settings = Settings.load()
     for name, field in Settings.model_fields.items():
-        source = "set" if name in settings.model_fields_set else "default"
-        click.echo(f"LATIDO_{name.upper()}={getattr(settings, name)}  # {source}; {field.description}")
+        source = "environment" if name in settings.model_fields_set else "default"
+        value = getattr(settings, name)
+        shown = "" if value is None else value
+        click.echo(f"LATIDO_{name.upper()}={shown}  # {source}: {field.description}")
+    for stray, meant in unknown_variables(os.environ).items():
+        advice = f"; did you mean {meant}?" if meant else ""
+        click.echo(f"latido: {stray} is set but is no setting{advice}", err=True)
 
 
 @main.group()
 def models() -> None:
-    """Look at model files."""
+    """Look at models."""
+
+
+@models.command("list")
+@told
+def models_list() -> None:
+    """List the models that a policy can enable: shipped ones, and those of LATIDO_MODELS_DIR."""
+    from agents.program import known_models, load_model
+
+    folder = Settings.load().models_dir
+    for name, source in known_models(folder).items():
+        model = load_model(name, folder)
+        click.echo(f"{name} version {model.version}: {_size(model)}; {source}")
 
 
 @models.command("check")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @told
-def models_check(file: Path) -> None:
-    """Check a model file and say every mistake with its line."""
+def models_check(file: str) -> None:
+    """Check a model by path or name, and say every mistake with its line."""
     from agents.program import load_model
 
-    model = load_model(file)
-    click.echo(
-        f"{model.model} version {model.version}: {len(model.components)} components, {len(model.bands)} bands; no mistakes"
-    )
+    model = load_model(file, Settings.load().models_dir)
+    click.echo(f"{model.model} version {model.version}: {_size(model)}; no mistakes")
+
+
+def _size(model: ModelFile) -> str:
+    return f"{len(model.components)} components, {len(model.bands)} bands"
 
 
 @main.group()
@@ -173,14 +211,16 @@ def policy() -> None:
 @click.argument("file")
 @told
 def policy_check(file: str) -> None:
-    """Check a policy with its models; say the bytes of an account's row."""
-    _compile_first()
+    """Check a policy by path or name, with its models; say the bytes of an account's row."""
+    settings = Settings.load()
+    _use_cache()
     from agents.program import load_program
 
-    program = load_program(file)
+    program = load_program(file, settings.models_dir)
     names = ", ".join(model.model for model in program.models)
     click.echo(
-        f"{program.policy.policy} version {program.policy.version}: models {names}; {program.layout.dtype.itemsize} bytes a row"
+        f"{program.policy.policy} version {program.policy.version}: models {names}; "
+        f"{program.layout.dtype.itemsize} bytes a row; no mistakes"
     )
 
 
@@ -188,13 +228,21 @@ def policy_check(file: str) -> None:
 @told
 def warm() -> None:
     """Compile the core into the cache folder, so that workers start at once."""
-    folder = _compile_first()
-    click.echo("compiling the core ...")
-    importlib.import_module("agents.warm").compile_core(Settings.load().policy)
-    click.echo(f"compiled into {folder}")
+    settings = Settings.load()
+    folder = _use_cache()
+    click.echo(f"compiling the core into {folder} ...")
+    started = time.perf_counter()
+    importlib.import_module("agents.warm").compile_core(settings.policy, settings.models_dir)
+    click.echo(f"core ready after {time.perf_counter() - started:.1f} s")
 
 
-def _compile_first() -> Path:
+@main.command()
+def version() -> None:
+    """Show the version."""
+    click.echo(f"latido {importlib.metadata.version('latido')}")
+
+
+def _use_cache() -> Path:
     from agents.numba_cache import use_cache
 
     return use_cache()

@@ -1,8 +1,13 @@
-"""Prometheus metrics: one catalogue, created at start with its label values, fed by two observers."""
+"""Prometheus metrics: one catalogue, created at start with its label values, fed by two observers.
+
+``python -m agents.metrics`` prints the catalogue as ``docs/metrics.md``.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import (
@@ -14,127 +19,117 @@ from prometheus_client import (
     start_http_server,
 )
 
+from schemas.errors import ConfigError
 from schemas.reasons import EventNote, RejectReason, Rule, Status
 from schemas.topics import INPUT_TOPICS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agents.ports import Commit
     from schemas.topics import Input
 
 log = logging.getLogger(__name__)
+PREFIX: Final = "latido_"
 INPUTS: Final = tuple(spec.name for spec in INPUT_TOPICS.values())
-_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+"""Upper bounds of a histogram's buckets."""
+
+
+class Label(NamedTuple):
+    """A label; ``values`` is empty where they are known only to a running worker, as ``what`` says."""
+
+    name: str
+    values: tuple[str, ...]
+    what: str = ""
 
 
 class Metric(NamedTuple):
-    """One metric: kind is counter, gauge or histogram; ``values`` the allowed values of each label, if they are known."""
+    """One metric, named without prefix and suffix; ``kind`` is counter, gauge or histogram."""
 
     name: str
     kind: str
     unit: str
-    labels: tuple[str, ...]
-    values: tuple[tuple[str, ...], ...]
+    labels: tuple[Label, ...]
     help: str
 
+    @property
+    def exposed(self) -> str:
+        """The name under which Prometheus sees it."""
+        return PREFIX + self.name + ("_total" if self.kind == "counter" else "")
+
+
+INPUT: Final = Label("input", INPUTS)
+PARTITION: Final = Label("partition", (), "numbers of the partitions that this worker owns")
+MODEL: Final = Label("model", (), "names of the policy's models")
+REJECT: Final = Label("reason", tuple(RejectReason))
+NOTE: Final = Label("note", tuple(EventNote))
+RULE: Final = Label("reason", tuple(rule.label for rule in Rule))
+STATUS: Final = Label("status", tuple(Status))
 
 METRICS: Final = (
-    Metric("latido_events", "counter", "events", (), (), "events processed"),
+    Metric("clock_behind_seconds", "gauge", "seconds", (PARTITION,), "wall time minus the partition's clock"),
+    Metric("queued_events", "gauge", "events", (PARTITION,), "events fetched and not yet processed"),
+    Metric("halted", "gauge", "1", (PARTITION,), "1 if rejects in a row halted the partition"),
+    Metric("accounts", "gauge", "rows", (PARTITION,), "accounts in memory"),
+    Metric("events", "counter", "events", (), "events processed"),
+    Metric("dead_letters", "counter", "records", (INPUT, REJECT), "records rejected"),
+    Metric("event_notes", "counter", "events", (NOTE,), "remarkable events that were accepted"),
+    Metric("score_changes", "counter", "messages", (MODEL,), "score changes written"),
     Metric(
-        "latido_dead_letters",
-        "counter",
-        "records",
-        ("input", "reason"),
-        (INPUTS, tuple(RejectReason)),
-        "records rejected, by input and reason",
+        "alerts", "counter", "reasons", (RULE, STATUS), "reasons in alerts written, by status of the alert"
     ),
+    Metric("commits", "counter", "transactions", (), "transactions committed"),
+    Metric("commit_seconds", "histogram", "seconds", (), "duration of a transaction"),
+    Metric("commit_bytes", "counter", "bytes", (), "bytes of records committed"),
+    Metric("recovery_seconds", "gauge", "seconds", (), "duration of the last assignment's recovery"),
+    Metric("recovered_records", "counter", "records", (), "changelog records read at assignments"),
+    Metric("fences", "counter", "holders", (), "foreign holders fenced"),
+    Metric("stale_batches", "counter", "batches", (), "batches of an older assignment, dropped"),
+    Metric("stale_events", "counter", "events", (), "events in them, which are fetched again"),
+    Metric("gave_up_waiting", "counter", "waits", (), "waits for a lagging input that ended without it"),
     Metric(
-        "latido_event_notes",
-        "counter",
-        "events",
-        ("note",),
-        (tuple(EventNote),),
-        "remarkable events that were accepted",
-    ),
-    Metric("latido_score_changes", "counter", "messages", ("model",), (), "score changes written"),
-    Metric(
-        "latido_alerts",
-        "counter",
-        "reasons",
-        ("reason", "status"),
-        (tuple(rule.label for rule in Rule), tuple(Status)),
-        "reasons in alerts written, by status of the alert",
-    ),
-    Metric(
-        "latido_clock_behind_seconds",
-        "gauge",
-        "seconds",
-        ("partition",),
-        (),
-        "wall time minus the partition's clock",
-    ),
-    Metric(
-        "latido_queued_events", "gauge", "events", ("partition",), (), "events fetched and not yet processed"
-    ),
-    Metric("latido_halted", "gauge", "1", ("partition",), (), "1 if rejects in a row halted the partition"),
-    Metric("latido_accounts", "gauge", "rows", ("partition",), (), "accounts in memory"),
-    Metric("latido_commit_seconds", "histogram", "seconds", (), (), "duration of a transaction"),
-    Metric("latido_commit_bytes", "counter", "bytes", (), (), "bytes of records committed"),
-    Metric("latido_recovered_records", "counter", "records", (), (), "changelog records read at assignments"),
-    Metric(
-        "latido_recovery_seconds", "gauge", "seconds", (), (), "duration of the last assignment's recovery"
-    ),
-    Metric("latido_fenced", "counter", "holders", (), (), "foreign holders fenced"),
-    Metric(
-        "latido_stale_events",
-        "counter",
-        "events",
-        (),
-        (),
-        "events of an older assignment, dropped and fetched again",
-    ),
-    Metric(
-        "latido_gave_up_waiting",
-        "counter",
-        "times",
-        (),
-        (),
-        "waits for a lagging input that ended without it",
-    ),
-    Metric(
-        "latido_unread_deleted",
-        "counter",
-        "records",
-        (),
-        (),
-        "input records deleted by retention before they were read",
+        "unread_deleted", "counter", "records", (), "input records deleted by retention before they were read"
     ),
 )
-_KINDS: Final = {"counter": Counter, "gauge": Gauge}
+OF_PARTITION: Final = tuple(metric.name for metric in METRICS if metric.labels == (PARTITION,))
+KINDS: Final = {"counter": Counter, "gauge": Gauge}
 
 
 class Metrics:
     """The process's metrics; implements ``DeliveryObserver`` and ``PartitionObserver``."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Sequence[str] = ()) -> None:
+        """Create every metric, with a child for each value of its labels that is known; ``models`` by name."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._of = {metric.name.removeprefix("latido_"): self._create(metric) for metric in METRICS}
+        self._of = {metric.name: self._create(metric) for metric in METRICS}
+        for model in models:
+            self._add("score_changes", 0, model)
 
     def _create(self, metric: Metric) -> Any:
+        name, labels = PREFIX + metric.name, [label.name for label in metric.labels]
         if metric.kind == "histogram":
-            return Histogram(
-                metric.name, metric.help, metric.labels, registry=self.registry, buckets=_SECONDS
-            )
-        made: Any = _KINDS[metric.kind](metric.name, metric.help, metric.labels, registry=self.registry)
-        if metric.values:
-            for first in metric.values[0]:
-                for second in metric.values[1] if len(metric.values) > 1 else ((),):
-                    made.labels(first, *([second] if second else []))
+            return Histogram(name, metric.help, labels, registry=self.registry, buckets=SECONDS)
+        made: Any = KINDS[metric.kind](name, metric.help, labels, registry=self.registry)
+        if labels:
+            for values in itertools.product(*(label.values for label in metric.labels)):
+                made.labels(*values)
         return made
 
     def serve(self, host: str, port: int) -> None:
-        """Serve the metrics over HTTP from a thread of their own."""
-        start_http_server(port, addr=host, registry=self.registry)
+        """Serve the metrics over HTTP from a thread of their own, until the process ends.
+
+        Raises:
+            ConfigError: the address cannot be listened on.
+        """
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise ConfigError(
+                f"metrics cannot be served at {host}:{port} ({error.strerror}). Give each worker its own "
+                "LATIDO_METRICS_PORT (0 serves none), and LATIDO_METRICS_HOST an address of this machine."
+            ) from error
 
     def _add(self, name: str, amount: float, *labels: str) -> None:
         counter = self._of[name]
@@ -182,15 +177,17 @@ class Metrics:
         histogram = self._of["commit_seconds"]
         assert isinstance(histogram, Histogram)
         histogram.observe(commit.seconds)
+        self._add("commits", 1)
         self._add("commit_bytes", commit.record_bytes)
 
     def on_fenced(self, transactional_id: str) -> None:
         """Count a fence."""
         log.warning("fenced the former holder %s", transactional_id)
-        self._add("fenced", 1)
+        self._add("fences", 1)
 
     def on_stale(self, rows: int) -> None:
-        """Count dropped events."""
+        """Count a dropped batch and its events."""
+        self._add("stale_batches", 1)
         self._add("stale_events", rows)
 
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002
@@ -204,11 +201,8 @@ class Metrics:
 
     def on_released(self, partitions: frozenset[int]) -> None:
         """Show nothing more of partitions that were given up."""
-        for partition in partitions:
-            for name in ("clock_behind_seconds", "queued_events", "halted", "accounts"):
-                gauge = self._of[name]
-                if (str(partition),) in gauge._metrics:  # noqa: SLF001 - the library has no public test for a child
-                    gauge.remove(str(partition))
+        for partition, name in itertools.product(partitions, OF_PARTITION):
+            self._of[name].remove(str(partition))
 
     def on_gave_up_waiting(self, partition: int) -> None:
         """Count an ended wait, and say it: the order of events is that of arrival from here on."""
@@ -221,3 +215,32 @@ class Metrics:
             "%s[%d]: %d records were deleted by retention before they were read", topic, partition, records
         )
         self._add("unread_deleted", records)
+
+
+def page() -> str:
+    """Return the catalogue as a page of the documentation."""
+    lines = [
+        "# Metrics",
+        "",
+        "A worker serves them for Prometheus at `LATIDO_METRICS_HOST`:`LATIDO_METRICS_PORT`, path `/metrics`.",
+        "Children of known label values are there from the start, at 0. This page is made by",
+        "`python -m agents.metrics > docs/metrics.md`.",
+        "",
+        "| metric | kind | unit | labels | what |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{metric.exposed}` | {metric.kind} | {metric.unit} | "
+        f"{', '.join(f'`{label.name}`' for label in metric.labels)} | {metric.help} |"
+        for metric in METRICS
+    ]
+    lines += ["", "## Labels", "", "| label | of | values |", "|---|---|---|"]
+    for label in dict.fromkeys(label for metric in METRICS for label in metric.labels):
+        of = ", ".join(f"`{metric.exposed}`" for metric in METRICS if label in metric.labels)
+        values = ", ".join(f"`{value}`" for value in label.values) or label.what
+        lines.append(f"| `{label.name}` | {of} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from hashlib import blake2b
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "NUMBA_CACHE_DIR"
 
 
 def use_cache() -> Path:
-    """Point numba at the folder, before it is imported, and return it; a set ``NUMBA_CACHE_DIR`` is respected."""
-    if "NUMBA_CACHE_DIR" not in os.environ:
-        os.environ["NUMBA_CACHE_DIR"] = str(_writable(_home() / "latido" / f"numba-{_digest()}"))
-    return Path(os.environ["NUMBA_CACHE_DIR"])
+    """Point numba at the folder, before it is imported, and return it; a set ``NUMBA_CACHE_DIR`` is respected.
+
+    Without a writable cache folder a temporary one is used, and a line says so: the core is then compiled at
+    every start.
+    """
+    if VARIABLE not in os.environ:
+        os.environ[VARIABLE] = str(_folder())
+    return Path(os.environ[VARIABLE])
+
+
+def _folder() -> Path:
+    try:
+        return _writable(_home() / "latido" / f"numba-{_digest()}")
+    except (OSError, RuntimeError) as error:
+        folder = Path(tempfile.mkdtemp(prefix="latido-numba-"))
+        sys.stderr.write(
+            f"latido: no cache folder ({error}), compiling into {folder} at every start. "
+            "Set XDG_CACHE_HOME to a writable folder that stays.\n"
+        )
+        return folder
 
 
 def _home() -> Path:
@@ -35,9 +55,6 @@ def _digest() -> str:
 
 
 def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="latido-numba-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return folder

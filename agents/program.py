@@ -14,15 +14,37 @@ from schemas.yaml_file import parse_yaml
 from streams.plan import Program, compile_program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from importlib.resources.abc import Traversable
 
 SHIPPED: Final = files("schemas")
+SUFFIX: Final = ".yaml"
 
 
 def shipped(folder: str) -> dict[str, Traversable]:
     """Return the shipped files of ``models`` or ``policies`` by name."""
-    found = sorted(SHIPPED.joinpath(folder).iterdir(), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".yaml"): entry for entry in found if entry.name.endswith(".yaml")}
+    return _by_name(SHIPPED.joinpath(folder).iterdir())
+
+
+def known_models(models_dir: Path | None) -> dict[str, Traversable]:
+    """Return the model files by name: the shipped ones, then those of ``models_dir``.
+
+    Raises:
+        ConfigError: a file of ``models_dir`` has the name of a shipped one, or the folder cannot be read.
+    """
+    ours = shipped("models")
+    try:
+        further = _by_name(models_dir.iterdir()) if models_dir else {}
+    except OSError as error:
+        raise ConfigError(
+            f"the folder of models {str(models_dir)!r} cannot be read ({error.strerror}). Mend LATIDO_MODELS_DIR."
+        ) from error
+    for name in further.keys() & ours.keys():
+        raise ConfigError(
+            f"model {name!r} is shipped and also in {str(models_dir)!r}. "
+            f"Rename the file and its `model:`, and say the new name in the policy."
+        )
+    return ours | further
 
 
 def load_policy(policy: str) -> Policy:
@@ -32,56 +54,62 @@ def load_policy(policy: str) -> Policy:
         ConfigError: there is none, or it has mistakes.
     """
     known = shipped("policies")
-    if policy in known:
-        return parse_yaml(known[policy].read_text(encoding="utf-8"), Policy, name=f"policy {policy}")
-    return parse_yaml(_read(Path(policy), "policy", list(known)), Policy, name=policy)
+    source = known.get(policy) or Path(policy)
+    return parse_yaml(_read(source, "policy", known), Policy, name=f"policy {policy}")
 
 
-def load_model(path: Path) -> ModelFile:
-    """Return the model of one file.
+def load_model(model: str | Path, models_dir: Path | None = None) -> ModelFile:
+    """Return a model by the name of a shipped one or one of ``models_dir``, or by path.
 
     Raises:
         ConfigError: it cannot be read, or it has mistakes.
     """
-    return parse_yaml(_read(path, "model", list(shipped("models"))), ModelFile, name=str(path))
+    known = known_models(models_dir)
+    source = known.get(str(model)) or Path(model)
+    return parse_yaml(_read(source, "model", known), ModelFile, name=f"model {model}")
 
 
-def load_program(policy: str) -> Program:
-    """Return the program of a policy; its models stand beside the policy's file, or are shipped.
+def load_program(policy: str, models_dir: Path | None = None) -> Program:
+    """Return the program of a policy; its models stand beside its file, are shipped, or are in ``models_dir``.
 
     Raises:
         ConfigError: the policy or one of its models is missing or has mistakes.
     """
     rules = load_policy(policy)
-    folder = None if policy in shipped("policies") else Path(policy).parent
-    return compile_program(
-        rules, [_find_model(name, folder) for name in rules.models], zone_table(rules.time_zone)
-    )
+    beside = None if policy in shipped("policies") else Path(policy).parent
+    known = known_models(models_dir)
+    models = [_find_model(name, beside, known) for name in rules.models]
+    return compile_program(rules, models, zone_table(rules.time_zone))
 
 
-def _find_model(name: str, folder: Path | None) -> ModelFile:
-    own = folder / f"{name}.yaml" if folder else None
-    known = shipped("models")
-    if own is not None and own.exists():
-        model = load_model(own)
-    elif name in known:
-        model = parse_yaml(known[name].read_text(encoding="utf-8"), ModelFile, name=f"model {name}")
-    else:
-        beside = f" Put {own} beside the policy, or" if own else ""
+def _find_model(name: str, beside: Path | None, known: Mapping[str, Traversable]) -> ModelFile:
+    own = beside / f"{name}{SUFFIX}" if beside else None
+    source = own if own is not None and own.is_file() else known.get(name)
+    if source is None:
+        places = f"{str(own)!r} or " if own else ""
         raise ConfigError(
-            f"the policy enables model {name!r}, which does not exist.{beside} use one of: {', '.join(known)}."
+            f"the policy enables model {name!r}, which does not exist. Put it at {places}into "
+            f"LATIDO_MODELS_DIR, or enable one of: {', '.join(known)}."
         )
+    model = parse_yaml(_read(source, "model", known), ModelFile, name=f"model {source}")
     if model.model != name:
         raise ConfigError(
-            f"{own or name}: the file says `model: {model.model}`; it must be {name!r}, as in the policy."
+            f"{source}: the file says `model: {model.model}`, the policy {name!r}. "
+            "Name the file, its `model:` and the policy's entry alike."
         )
     return model
 
 
-def _read(path: Path, what: str, known: list[str]) -> str:
+def _by_name(entries: Iterable[Traversable]) -> dict[str, Traversable]:
+    found = sorted((entry for entry in entries if entry.name.endswith(SUFFIX)), key=lambda entry: entry.name)
+    return {entry.name.removesuffix(SUFFIX): entry for entry in found}
+
+
+def _read(source: Traversable, what: str, known: Iterable[str]) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(
-            f"{what} {str(path)!r} cannot be read ({error}). Give a path, or one of: {', '.join(known)}."
+            f"{what} {str(source)!r} cannot be read ({why}). Give a path, or one of: {', '.join(known)}."
         ) from error

@@ -38,12 +38,12 @@ async def run_worker(settings: Settings, *, mock: bool = False) -> int:  # noqa:
     from agents.warm import compile_core  # noqa: PLC0415
     from agents.worker_app import build_app, run  # noqa: PLC0415
 
-    program = load_program(settings.policy)
-    compile_core(settings.policy)
+    program = load_program(settings.policy, settings.models_dir)
+    compile_core(settings.policy, settings.models_dir)
     sys.stderr.write(
         f"latido worker: core ready after {time.perf_counter() - started:.1f} s, joining {settings.broker}\n"
     )
-    metrics = Metrics()
+    metrics = Metrics([model.model for model in program.models])
     if settings.metrics_port:
         metrics.serve(settings.metrics_host, settings.metrics_port)
     compression = None if settings.compression == "none" else settings.compression

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.errors import BrokerError, TopicsError
 from schemas.topics import CONTROL_TOPIC, INPUT_TOPICS, OUTPUT_TOPICS, TopicSpec, changelog_topic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from agents.settings import Settings
 
-TIMEOUT_S: Final = 8.0
+TIMEOUT_S: Final = 5.0
+"""Of one request; a check makes two, one after the other."""
+LOOK_EVERY_S: Final = 0.1
+
+Specs = dict[str, TopicSpec]
+Configs = dict[str, dict[str, str]]
 
 
 def all_topics(application_id: str) -> list[TopicSpec]:
@@ -28,14 +36,7 @@ def partition_counts(settings: Settings) -> dict[str, int]:
     Raises:
         BrokerError: it does not answer.
     """
-    try:
-        metadata = _client(settings).list_topics(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        raise BrokerError(
-            f"no broker answers at {settings.broker} ({error.args[0].str()}). "
-            "Start it, or set LATIDO_BROKER to its host:port."
-        ) from None
-    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+    return _counts(_client(settings), settings)
 
 
 def create_topics(settings: Settings, *, partitions: int, replication: int) -> list[str]:
@@ -43,26 +44,30 @@ def create_topics(settings: Settings, *, partitions: int, replication: int) -> l
 
     Raises:
         BrokerError: the broker does not answer.
-        TopicsError: it refuses.
+        TopicsError: it refuses, or a topic is there with another partition count; then none is created.
     """
-    present = partition_counts(settings)
+    client, specs = _client(settings), _specs(settings)  # the answers end with the client
+    present = _counts(client, settings)
+    counts = {name: present.get(name, spec.partitions or partitions) for name, spec in specs.items()}
+    _refuse(settings, _miscounted(counts, specs, partitions))
     wanted = [
         NewTopic(
-            settings.topic_prefix + spec.name,
+            name,
             num_partitions=spec.partitions or partitions,
             replication_factor=replication,
             config=_config(spec),
         )
-        for spec in all_topics(settings.application_id)
-        if settings.topic_prefix + spec.name not in present
+        for name, spec in specs.items()
+        if name not in present
     ]
-    client = _client(settings)  # kept until the answers are there: they end with it
     answers = client.create_topics(wanted, operation_timeout=TIMEOUT_S) if wanted else {}
     for name, done in answers.items():
         try:
-            done.result(timeout=TIMEOUT_S)
+            done.result(timeout=2 * TIMEOUT_S)
         except KafkaException as error:
-            raise TopicsError(f"topic {name!r} cannot be created: {error.args[0].str()}") from None
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # else somebody was faster
+                raise TopicsError(f"topic {name!r} cannot be created: {error.args[0].str()}") from None
+    _wait_until_told(client, settings, specs)
     return [topic.topic for topic in wanted]
 
 
@@ -71,21 +76,102 @@ def check_topics(settings: Settings) -> int:
 
     Raises:
         BrokerError: the broker does not answer.
-        TopicsError: a topic is missing, or partition counts differ.
+        TopicsError: topics are missing, or their partition counts or configurations do not fit.
     """
-    present = partition_counts(settings)
-    names = {settings.topic_prefix + spec.name: spec for spec in all_topics(settings.application_id)}
-    missing = [name for name in names if name not in present]
+    client, specs = _client(settings), _specs(settings)
+    present = _counts(client, settings)
+    missing = [name for name in specs if name not in present]
     if missing:
-        raise TopicsError(f"missing topics: {', '.join(missing)}. Run: latido topics create --partitions N")
-    counts = {name: present[name] for name, spec in names.items() if spec.partitions is None}
-    if len(set(counts.values())) != 1:
-        told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise TopicsError(
-            f"partition counts differ: {told}. An account must be in the same partition of every topic. "
-            "Create the topics anew with one count, or use another LATIDO_TOPIC_PREFIX."
+            f"missing topics: {', '.join(missing)}; looked at {settings.broker}. "
+            "Run: latido topics create --partitions N (as many as the other topics have)"
         )
-    return next(iter(counts.values()))
+    partitions = present[next(iter(specs))]
+    counts = {name: present[name] for name in specs}
+    mistakes = _miscounted(counts, specs, partitions) or _misconfigured(
+        _configs(client, settings, specs), specs, settings.broker
+    )
+    _refuse(settings, mistakes)
+    return partitions
+
+
+def _refuse(settings: Settings, mistakes: list[str]) -> None:
+    if mistakes:
+        told = "\n  ".join(mistakes)
+        raise TopicsError(
+            f"topics at {settings.broker} do not fit:\n  {told}\nMend them, and run: latido topics check"
+        )
+
+
+def _miscounted(counts: Mapping[str, int], specs: Specs, partitions: int) -> list[str]:
+    followers = {name: count for name, count in counts.items() if specs[name].partitions is None}
+    mistakes = []
+    if set(followers.values()) - {partitions}:
+        told = ", ".join(f"{name} {count}" for name, count in followers.items())
+        mistakes.append(
+            f"partition counts differ: {told}; {partitions} expected. An account must be in the same partition of "
+            "every topic: create the topics anew with one count, or use another LATIDO_TOPIC_PREFIX"
+        )
+    mistakes += [
+        f"{name} has {count} partitions, not {specs[name].partitions}: create it anew"
+        for name, count in counts.items()
+        if specs[name].partitions not in {None, count}
+    ]
+    return mistakes
+
+
+def _misconfigured(found: Configs, specs: Specs, broker: str) -> list[str]:
+    return [
+        f"{name} has {setting}. Run: kafka-configs.sh --bootstrap-server {broker} --alter --entity-type topics "
+        f"--entity-name {name} --add-config {wanted}"
+        for name, spec in specs.items()
+        for setting, wanted in _differences(found[name], spec)
+    ]
+
+
+def _differences(found: Mapping[str, str], spec: TopicSpec) -> Iterator[tuple[str, str]]:
+    if found["cleanup.policy"] != spec.cleanup:
+        yield f"cleanup.policy={found['cleanup.policy']}", f"cleanup.policy={spec.cleanup}"
+    if int(found["max.message.bytes"]) < spec.max_message_bytes and spec not in INPUT_TOPICS.values():
+        yield f"max.message.bytes={found['max.message.bytes']}", f"max.message.bytes={spec.max_message_bytes}"
+
+
+def _configs(client: AdminClient, settings: Settings, specs: Specs) -> Configs:
+    asked = [ConfigResource(ResourceType.TOPIC, name) for name in specs]
+    answers = client.describe_configs(asked, request_timeout=TIMEOUT_S)
+    found = {}
+    for resource, answer in answers.items():
+        try:
+            entries = answer.result(timeout=2 * TIMEOUT_S)
+        except KafkaException as error:
+            raise TopicsError(
+                f"the configuration of topic {resource.name!r} at {settings.broker} cannot be read "
+                f"({error.args[0].str()}). Allow this client to describe the configurations of its topics."
+            ) from None
+        found[resource.name] = {key: str(entry.value) for key, entry in entries.items()}
+    return found
+
+
+def _wait_until_told(client: AdminClient, settings: Settings, specs: Specs) -> None:
+    """Wait until the brokers tell of all topics: a new one is not known to all of them at once."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not all(_counts(client, settings).get(name) for name in specs) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+
+
+def _specs(settings: Settings) -> Specs:
+    return {settings.topic_prefix + spec.name: spec for spec in all_topics(settings.application_id)}
+
+
+def _counts(client: AdminClient, settings: Settings) -> dict[str, int]:
+    try:
+        metadata = client.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise BrokerError(
+            f"no broker answers at {settings.broker} ({error.args[0].str()}). "
+            "Start it, or set LATIDO_BROKER to its host:port."
+        ) from None
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
 def _client(settings: Settings) -> AdminClient:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from agents.partition import Partition
@@ -10,16 +12,19 @@ from schemas.records import Chunk
 from schemas.topics import Input
 from streams.merge import ENDLESS_MS
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _LOGIN = b'{"event_id":"1","account_id":"a","occurred_at":"2026-01-01T00:00:00Z"}'
 
 
-def compile_core(policy: str) -> None:
+def compile_core(policy: str, models_dir: Path | None = None) -> None:
     """Run one event through a partition, and its changelog through another.
 
     Raises:
         ConfigError: the policy is wrong.
     """
-    program = load_program(policy)
+    program = load_program(policy, models_dir)
     first = Partition(program, partition=0, partitions=1, keyed=False)
     first.offer(Input.LOGINS, Chunk([None], [_LOGIN], np.zeros(1, np.int64), np.zeros(1, np.int64) - 1))
     for topic in Input:
