@@ -232,7 +232,10 @@ def warm() -> None:
     folder = _use_cache()
     click.echo(f"compiling the core into {folder} ...")
     started = time.perf_counter()
-    importlib.import_module("agents.warm").compile_core(settings.policy, settings.models_dir)
+    from agents.program import load_program
+    from agents.warm import compile_core
+
+    compile_core(load_program(settings.policy, settings.models_dir))
     click.echo(f"core ready after {time.perf_counter() - started:.1f} s")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agents.settings import Settings
 
 
-async def run_worker(settings: Settings, *, mock: bool = False) -> int:  # noqa: FBT001, RUF100
+async def run_worker(settings: Settings, *, mock: bool = False) -> int:
     """Run a worker until it is told to stop; return the exit code.
 
     ``mock`` is for librdkafka's mock broker: its topics are made by their first use and its transaction markers carry
@@ -39,7 +39,7 @@ async def run_worker(settings: Settings, *, mock: bool = False) -> int:  # noqa:
     from agents.worker_app import build_app, run  # noqa: PLC0415
 
     program = load_program(settings.policy, settings.models_dir)
-    compile_core(settings.policy, settings.models_dir)
+    compile_core(program)
     sys.stderr.write(
         f"latido worker: core ready after {time.perf_counter() - started:.1f} s, joining {settings.broker}\n"
     )

@@ -7,24 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.partition import Partition
-from agents.program import load_program
 from schemas.records import Chunk
 from schemas.topics import Input
 from streams.merge import ENDLESS_MS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from streams.plan import Program
 
 _LOGIN = b'{"event_id":"1","account_id":"a","occurred_at":"2026-01-01T00:00:00Z"}'
 
 
-def compile_core(policy: str, models_dir: Path | None = None) -> None:
-    """Run one event through a partition, and its changelog through another.
-
-    Raises:
-        ConfigError: the policy is wrong.
-    """
-    program = load_program(policy, models_dir)
+def compile_core(program: Program) -> None:
+    """Run one event through a partition, and its changelog through another."""
     first = Partition(program, partition=0, partitions=1, keyed=False)
     first.offer(Input.LOGINS, Chunk([None], [_LOGIN], np.zeros(1, np.int64), np.zeros(1, np.int64) - 1))
     for topic in Input:

@@ -19,7 +19,7 @@ class Cells(NamedTuple):
 
     ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3)
     int64 holds value, time and expiry of each fact that the plan reads; ``due`` (rows,) int64 the next instant;
-    ``changed`` and ``moved`` (rows,) uint8 mark rows to be committed and views to be sent; ``parts`` (components,)
+    ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components,)
     int64 is scratch; ``notes`` (2,) int64 counts events too late for the rhythm and for the windows.
     """
 

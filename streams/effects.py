@@ -1,7 +1,7 @@
 """The table in which the kernel notes what happened; ``streams/messages.py`` makes outputs of it.
 
 One row per effect, int64: the head columns below, then for a score change the dimensions and contributions last sent
-and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the largest model), for
+and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the model has them), for
 an episode the ``since`` of each rule and the evidence cells.
 """
 
@@ -16,7 +16,7 @@ from schemas.reasons import Rule
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from streams.plan import Plan, Program
+    from streams.plan import Program
 
 KIND, ROW, EVENT, CAUSE, AT, EFFECT_HEAD = range(6)
 """EVENT is the index of the event in its batch that caused the effect or, for ``TIME`` and ``EVIDENCE``, before
@@ -45,16 +45,8 @@ class Effects(NamedTuple):
     used: npt.NDArray[np.int64]
 
 
-def widths(plan: Plan) -> tuple[int, int]:
-    """Return the largest number of dimensions and of components of a model."""
-    from streams.plan import DIM, DIM_END, PART, PART_END  # noqa: PLC0415
-
-    dims = int((plan.models[:, DIM_END] - plan.models[:, DIM]).max())
-    return dims, int((plan.models[:, PART_END] - plan.models[:, PART]).max())
-
-
 def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
     """Return an empty notebook for a program."""
-    dims, parts = widths(program.plan)
-    columns = max(SCORE_HEAD + 2 * (dims + parts), EVIDENCE + EVIDENCE_CELLS)
+    widest = max(len(model.dimensions) + len(model.components) for model in program.models)
+    columns = max(SCORE_HEAD + 2 * widest, EVIDENCE + EVIDENCE_CELLS)
     return Effects(np.zeros((capacity, columns), np.int64), np.zeros(1, np.int64))

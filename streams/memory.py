@@ -22,6 +22,8 @@ IDS_MAX: Final = 250_000
 CHUNK_IDS: Final = 512
 PREFIX: Final = b"\0ids:"
 _TABLE_MIN: Final = 4096
+_NOTHING: Final = np.zeros(1, np.int64)
+"""The table of no generation: nothing is found in it."""
 
 
 @kernel
@@ -130,9 +132,9 @@ class Memory:
             largest_ms = max(largest_ms, int(columns[start, EVENT_KEY]))
             self._begin(largest_ms // DAY_MS)
             current = self._generations[-1]
-            previous = self._generations[0] if len(self._generations) == 2 else Generation(0, 0)
+            previous = self._generations[0].table if len(self._generations) == 2 else _NOTHING
             start = sift(
-                columns, start, largest_ms, current.day, current.limit, current.table, previous.table,
+                columns, start, largest_ms, current.day, current.limit, current.table, previous,
                 current.log, current.used,
             )  # fmt: skip
             largest_ms = max(largest_ms, int(columns[max(start - 1, 0), EVENT_KEY]))

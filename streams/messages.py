@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from schemas.outputs import CLOUD_EVENT_TYPES, SCHEMA_VERSION
 from schemas.reasons import (
     INSUFFICIENT_EVIDENCE,
     NOT_APPLICABLE,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from streams.accounts import Accounts
     from streams.merge import Taken
 
-SCHEMA_VERSION: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)
 _ENDED_BY: Final = {Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD}
@@ -51,12 +51,12 @@ def identity(*parts: object) -> str:
     return blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def cloud_event(kind: str, source: str, identifier: str, time: str) -> tuple[tuple[str, bytes], ...]:
+def cloud_event(topic: Output, source: str, identifier: str, time: str) -> tuple[tuple[str, bytes], ...]:
     """Return the CloudEvents 1.0 attributes that ride in the headers of an output."""
     return (
         ("ce_specversion", b"1.0"),
         ("ce_id", identifier.encode()),
-        ("ce_type", f"latido.{kind}.v{SCHEMA_VERSION}".encode()),
+        ("ce_type", CLOUD_EVENT_TYPES[topic].encode()),
         ("ce_source", f"/latido/{source}".encode()),
         ("ce_time", time.encode()),
     )
@@ -147,7 +147,7 @@ class Messages:
             Output.SCORE_CHANGES,
             line[fx.ROW],
             payload,
-            cloud_event("score-change", model.model, identifier, at),
+            cloud_event(Output.SCORE_CHANGES, model.model, identifier, at),
         )
 
     def _level(self, m: int, score: int, band: int, coverage: int) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class Messages:
         for rule in rules:
             self.alerts[rule.label, status] = self.alerts.get((rule.label, status), 0) + 1
         self.urgent.add(row)
-        headers = cloud_event("disengagement", "disengagements", identifier, payload["effective_at"])
+        headers = cloud_event(Output.DISENGAGEMENTS, "disengagements", identifier, payload["effective_at"])
         self._write(Output.DISENGAGEMENTS, row, payload, headers)
 
     def _write(

@@ -13,7 +13,7 @@ import numpy as np
 from schemas.catalogue import FACT_BY_NAME, FEATURE_BY_NAME, Signal
 from schemas.reasons import Rule, Severity
 from streams.days import DAY_MS, Zone
-from streams.layout import NARROW, Layout, make_layout
+from streams.layout import Layout, make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from schemas.model_file import Component, ModelFile
     from schemas.policy import Policy
-
-Table = "npt.NDArray[np.int64]"
 
 FEATURE, SOURCE, WINDOW, LAG, WEIGHT, CURVE, ANCHOR, ANCHOR_END, DIMENSION, VOLUME, COMPONENT_COLUMNS = range(
     11
@@ -68,7 +66,7 @@ class Plan(NamedTuple):
     ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings``
     (S, RING_COLUMNS), ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and 1 if closed right, ``rules``
     (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``rhythm`` (RHYTHM_COLUMNS,), ``scalars``
-    (horizon days, slot of the rings' last days, longest effect row).
+    (longest gap learned in days, slot of the rings' last days).
     """
 
     components: npt.NDArray[np.int64]
@@ -82,7 +80,7 @@ class Plan(NamedTuple):
     zone: Zone
 
 
-HORIZON_DAYS, LAST_DAY_SLOT, SCALARS = range(3)
+HORIZON_DAYS, LAST_DAY_SLOT = range(2)
 
 
 class Program(NamedTuple):
@@ -191,8 +189,3 @@ def _rhythm(policy: Policy) -> npt.NDArray[np.float64]:
     silence, rhythm = policy.rules.silence, policy.rhythm
     budget = silence.false_alarms_per_year if silence else 0.0
     return np.array([rhythm.prior_rate, rhythm.prior_days, rhythm.forgetting, budget], np.float64)
-
-
-def ring_bytes(program: Program) -> int:
-    """Return the bytes of daily counts in a row."""
-    return sum(ring.days * (1 if ring.width == NARROW else 2) for ring in program.layout.rings)

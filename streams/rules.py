@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, FACT_BY_NAME
-from schemas.reasons import Rule, Severity
+from schemas.reasons import Rule
 from streams.cells import FACT_EXPIRES, FACT_VALUE
 from streams.compiled import int64, kernel
 from streams.layout import (
@@ -46,7 +46,6 @@ ABSOLUTE_SILENCE: Final = int(Rule.ABSOLUTE_SILENCE)
 RISK_PAGE: Final = int(Rule.RISK_PAGE)
 RULES: Final = len(Rule)
 NO_SEVERITY: Final = -1
-CRITICAL: Final = int(Severity.CRITICAL)
 CUSTOMER: Final = FACT_BY_NAME["kind"].values.index(DEFAULT_KIND)
 CLOSED: Final = FACT_BY_NAME["kind"].values.index(CLOSED_KIND)
 SECONDS_MAX: Final = (1 << 31) - 1

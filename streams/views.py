@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from schemas.outputs import SCHEMA_VERSION
 from schemas.reasons import Rule, Severity
 from schemas.records import OutputRecord
 from schemas.topics import Output
@@ -28,7 +29,7 @@ from streams.layout import (
     SILENT_FOR,
     USUAL_GAP,
 )  # fmt: skip
-from streams.messages import SCHEMA_VERSION, band_name, cloud_event, identity, instant_text, points, reason
+from streams.messages import band_name, cloud_event, identity, instant_text, points, reason
 from streams.metrics import half_up
 from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END, PRESENT_BAND
 from streams.score import contributions, dimension, weigh
@@ -79,7 +80,7 @@ def view_record(accounts: Accounts, row: int) -> OutputRecord:
     """Return the account view as a record of the ``accounts`` topic."""
     told = view(accounts, row)
     identifier = identity("view", told["account_id"], told["as_of"])
-    headers = cloud_event("account", "accounts", identifier, told["as_of"])
+    headers = cloud_event(Output.ACCOUNTS, "accounts", identifier, told["as_of"])
     return OutputRecord(Output.ACCOUNTS, accounts.keys[row], msgspec.json.encode(told), headers)
 
 

@@ -128,3 +128,23 @@ def test_a_repeat_is_recognised_also_by_the_next_owner(program: Program) -> None
     second.loaded()
     offer(second, 1)
     assert heard.notes[EventNote.DUPLICATE] == 1
+
+
+def test_a_row_of_rejects_goes_on_with_the_next_owner(program: Program) -> None:
+    def offer(machine: Partition, first: int, count: int) -> None:
+        chunk = Chunk([b"a"] * count, [b"{"] * count, np.arange(first, first + count), np.full(count, -1))
+        machine.offer(Input.LOGINS, chunk)
+        for topic in Input:
+            machine.end_reached(topic, ENDLESS_MS)
+        machine.step(10)
+
+    first = Partition(program, partition=0, partitions=1)
+    offer(first, 0, 60)
+    changelog = first.drain().changelog
+    second = Partition(program, partition=0, partitions=1)
+    second.load([key for key, _ in changelog], [value for _, value in changelog])
+    second.loaded()
+    offer(second, 60, HALT_AFTER - 61)
+    assert second.halted is None
+    offer(second, HALT_AFTER - 1, 1)
+    assert second.halted is Input.LOGINS

@@ -42,7 +42,6 @@ class Bench:
         create_topics(self.settings, partitions=partitions, replication=1)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._seen: Messages = defaultdict(list)
-        self.dead_letters: list[tuple[bytes | None, dict[str, bytes]]] = []
         self._consumer = Consumer(
             {
                 "bootstrap.servers": broker,
@@ -51,7 +50,7 @@ class Bench:
                 "auto.offset.reset": "earliest",
             }
         )
-        self._consumer.subscribe([self.topic(output) for output in (*JUDGED, Output.DEAD_LETTERS)])
+        self._consumer.subscribe([self.topic(output) for output in JUDGED])
 
     def topic(self, name: str) -> str:
         return self.settings.topic_prefix + name
@@ -116,15 +115,12 @@ class Bench:
                 continue
             assert message.error() is None
             name = str(message.topic()).removeprefix(self.settings.topic_prefix)
-            if name == Output.DEAD_LETTERS:
-                self.dead_letters.append((message.value(), dict(message.headers() or [])))  # type: ignore[arg-type]
-            else:
-                payload = json.loads(message.value() or b"")
-                self._seen[name, payload["account_id"]].append(payload)
+            payload = json.loads(message.value() or b"")
+            self._seen[name, payload["account_id"]].append(payload)
         return self._seen
 
     def count(self) -> int:
-        return sum(map(len, self._seen.values())) + len(self.dead_letters)
+        return sum(map(len, self._seen.values()))
 
     def close(self) -> None:
         for name in list(self.workers):
