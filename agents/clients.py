@@ -32,8 +32,8 @@ REQUEST_TIMEOUT_MS: Final = 40_000
 """Longer than a broker restart takes: batches are retried that long before the process gives up."""
 METADATA_PAUSE_S: Final = 0.1
 CONNECT_TIMEOUT_S: Final = 8.0
-RECOVERY_PARTITION_BYTES: Final = 4 * MIB
-RECOVERY_FETCH_BYTES: Final = 32 * MIB
+RECOVERY_PARTITION_BYTES: Final = 1 * MIB
+RECOVERY_FETCH_BYTES: Final = 8 * MIB
 
 
 class Connection(NamedTuple):

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from faust.types import TP
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.polls import Poll
-    from agents.ports import Commit, DeliveryObserver, PartitionFactory
+    from agents.ports import DeliveryObserver, PartitionFactory
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Delivery:
         self.pace = CommitPace(settings.commit_interval_ms)
         self.drive: Drive
         self._settings, self._new_partition = settings, new_partition
-        self._observer, self._fence = _Learning(observer, self.pace), fence
+        self._observer, self._fence = observer, fence
         self._stopping = False
         self._owned = False
 
@@ -224,20 +224,6 @@ class Delivery:
         """End the process if the task ended by an exception (a done callback)."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.die(error)
-
-
-class _Learning:
-    """Passes everything on, and lets the pace learn from each commit."""
-
-    def __init__(self, observer: DeliveryObserver, pace: CommitPace) -> None:
-        self._observer, self._pace = observer, pace
-
-    def on_committed(self, commit: Commit) -> None:
-        self._pace.learn(commit)
-        self._observer.on_committed(commit)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._observer, name)
 
 
 def _co_partitioned(assigned: set[TP], inputs: Mapping[str, Input]) -> set[int]:

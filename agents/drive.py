@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 STEP_ROWS_MAX: Final = 5_000
 QUEUED_ROWS_MAX: Final = 200_000
-"""Rows of one partition that may wait for an input that lags behind."""
+"""Rows of a worker that may wait for inputs that lag behind, shared out over its partitions ..."""
+QUEUED_ROWS_MIN: Final = 20_000
+"""... of which each may have at least so many: some fetches of each of its inputs."""
 WAIT_MAX_S: Final = 5.0
 WAIT_COUNTED_MAX_S: Final = 0.2
 """The longest that one pause between two polls counts as waiting: a stopped process has not waited."""
@@ -157,6 +159,7 @@ class Drive:
         port = self._ownership.holdings[number].port
         events = port.step(rows_max)
         self._pace.events += events
+        self._pace.pending_bytes[number] = port.pending_bytes
         if self._throttle is not None:
             self._throttle.spend(events)
         self.alive_s = time.monotonic()
@@ -183,9 +186,9 @@ class Drive:
     def _hold_back(self) -> None:
         """Stop reading the inputs of a partition that has too much, except those it has nothing of."""
         held = set()
+        limit = max(QUEUED_ROWS_MIN, QUEUED_ROWS_MAX // max(1, len(self._ownership.holdings)))
         for number, holding in self._ownership.holdings.items():
-            over = holding.port.queued >= QUEUED_ROWS_MAX
-            still_much = holding.port.queued >= QUEUED_ROWS_MAX // 2
+            over, still_much = holding.port.queued >= limit, holding.port.queued >= limit // 2
             for name, topic in self._inputs.items():
                 was_held = still_much and (name, number) in self.held_back
                 if (over or was_held) and self._has_queued(holding, topic):

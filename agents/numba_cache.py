@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "NUMBA_CACHE_DIR"
+OPTIONS: Final = {"NUMBA_OPT": "2", "NUMBA_LOOP_VECTORIZE": "0"}
+"""The core is scalar code of short loops: more would double the time of compilation and gain nothing."""
 
 
 def use_cache() -> Path:
@@ -20,6 +22,8 @@ def use_cache() -> Path:
     Without a writable cache folder a temporary one is used, and a line says so: the core is then compiled at
     every start.
     """
+    for name, value in OPTIONS.items():
+        os.environ.setdefault(name, value)
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = str(_folder())
     return Path(os.environ[VARIABLE])

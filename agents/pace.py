@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from schemas.topics import MIB
 
-if TYPE_CHECKING:
-    from agents.ports import Commit
-
-EVENTS_MAX: Final = 50_000
-RECORD_BYTES_MAX: Final = 32 * MIB
+EVENTS_MAX: Final = 200_000
+PENDING_BYTES_MAX: Final = 32 * MIB
+"""Changed rows and outputs that wait for their transaction."""
 OFFERED_BYTES_MAX: Final = 32 * MIB
 """Offered bytes may end up as dead letters, which are kept until the next commit."""
 BACKLOG_QUEUED_MIN: Final = 10_000
 BACKLOG_INTERVAL_MS: Final = 1_000
-BYTES_PER_EVENT_START: Final = 500.0
 
 
 class CommitPace:
@@ -28,14 +25,15 @@ class CommitPace:
         self.interval_ms = interval_ms
         self.events = 0
         self.offered_bytes = 0
-        self._bytes_per_event = BYTES_PER_EVENT_START
+        self.pending_bytes: dict[int, int] = {}
+        """What each partition has to commit."""
 
     @property
     def full(self) -> bool:
         """Whether nothing more should be processed before a commit has taken what there is."""
         return (
             self.events >= EVENTS_MAX
-            or self.events * self._bytes_per_event >= RECORD_BYTES_MAX
+            or sum(self.pending_bytes.values()) >= PENDING_BYTES_MAX
             or self.offered_bytes >= OFFERED_BYTES_MAX
         )
 
@@ -48,11 +46,7 @@ class CommitPace:
     def drained(self) -> None:
         """Count from zero: a commit takes everything there is."""
         self.events = self.offered_bytes = 0
-
-    def learn(self, commit: Commit) -> None:
-        """Learn from a commit how many bytes an event costs."""
-        if commit.events:
-            self._bytes_per_event = commit.record_bytes / commit.events
+        self.pending_bytes.clear()
 
 
 class Throttle:

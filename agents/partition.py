@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import numpy as np
 
 from agents.observer import NullPartitionObserver, PartitionObserver
 from schemas.errors import StateError
@@ -16,10 +17,12 @@ from streams.accounts import Accounts
 from streams.cells import LATE_FOR_RHYTHM, TOO_LATE
 from streams.decode import Decoder, Place
 from streams.events import no_events
+from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
 from streams.merge import NEVER_MS, Merge, Progress, Taken
 from streams.messages import Messages
-from streams.views import view_record
+from streams.view_queue import ViewQueue
+from streams.views import view_records
 
 if TYPE_CHECKING:
     from schemas.records import Chunk
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
 POSITION: Final = b"\0pos:"
 META: Final = b"\0meta"
 SWEEP_ROWS: Final = 5_000
-VIEW_EVERY_MS: Final = 60_000
-VIEWS_PER_DRAIN: Final = 200
 _PROGRESS: Final = struct.Struct("<qqiB")
 
 
@@ -55,9 +56,9 @@ class Partition:
         self._memory = Memory()
         self._observer = observer or NullPartitionObserver()
         self._outputs: list[OutputRecord] = []
+        self._output_bytes = 0
         self._urgent: set[int] = set()
-        self._stale: dict[int, None] = {}
-        self._viewed_ms: dict[int, int] = {}
+        self._view_queue = ViewQueue()
         self._wall_ms = NEVER_MS
         self._events = 0
         self._sweeping = False
@@ -70,6 +71,11 @@ class Partition:
     def queued(self) -> int:
         """Events offered and not yet processed."""
         return self.merge.queued
+
+    @property
+    def pending_bytes(self) -> int:
+        """About how many bytes of rows and outputs wait for the next drain."""
+        return self.accounts.changed_bytes + self._output_bytes
 
     @property
     def clock_ms(self) -> int:
@@ -115,8 +121,7 @@ class Partition:
         clock_before = self.merge.clock_ms
         taken = self.merge.take(rows_max)
         count = len(taken.columns)
-        for topic, reject in taken.rejects:
-            self._outputs.append(self._dead_letter(topic, reject))
+        self._put_out([self._dead_letter(topic, reject) for topic, reject in taken.rejects])
         moved = self.merge.clock_ms > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
@@ -130,7 +135,7 @@ class Partition:
         if self.merge.clock_ms > NEVER_MS:
             self._sweeping = not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, count, messages.emit)
         self._events += count
-        self._outputs += messages.records
+        self._put_out(messages.records)
         self._urgent |= messages.urgent
         self._report(taken.rejects, messages, notes, count)
         return count
@@ -140,9 +145,13 @@ class Partition:
         messages = Messages(self.accounts, self.partition, Taken(no_events(), [], [], []))
         while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
             pass
-        self._outputs += messages.records
+        self._put_out(messages.records)
         self._urgent |= messages.urgent
         self._observer.on_outputs(messages.score_changes, messages.alerts)
+
+    def _put_out(self, records: list[OutputRecord]) -> None:
+        self._outputs += records
+        self._output_bytes += sum(len(record.value) for record in records)
 
     def _report(
         self, rejects: list[tuple[Input, Reject]], messages: Messages, notes: dict[EventNote, int], count: int
@@ -173,9 +182,8 @@ class Partition:
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
-        rows, changelog = self.accounts.take_changed()
-        changelog += self._memory.take_changed()
-        outputs = self._outputs + self._views(rows)
+        outputs = self._outputs + self._views()
+        changelog = self.accounts.take_changed() + self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
@@ -183,7 +191,8 @@ class Partition:
         if changelog and not self._known:
             changelog.append((META, msgspec.json.encode({"partitions": self._partitions})))
             self._known = True
-        events, self._events, self._outputs, self._committed = self._events, 0, [], positions
+        events, self._events, self._committed = self._events, 0, positions
+        self._outputs, self._output_bytes = [], 0
         self._observer.on_state(
             self.partition,
             behind_s=max(0, self._wall_ms - self.merge.clock_ms) / 1000
@@ -196,24 +205,14 @@ class Partition:
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, changelog, outputs, offsets, events)
 
-    def _views(self, rows: list[int]) -> list[OutputRecord]:
-        """At once on a change of band or episode; else, near the present, at most once a minute of wall time."""
-        chosen = list(self._urgent)
-        self._stale |= dict.fromkeys(row for row in rows if row not in self._urgent)
-        for row in chosen:
-            self._stale.pop(row, None)
+    def _views(self) -> list[OutputRecord]:
+        rows, due = self.accounts.changed(), self.accounts.cells.u8[:, VIEW_DUE]
+        self._view_queue.add(rows)
+        chosen = self._view_queue.take(self._urgent, self._wall_ms, self.clock_ms)
         self._urgent = set()
-        if self._stale and self._wall_ms - self.merge.clock_ms < 10 * VIEW_EVERY_MS:
-            due = [
-                row
-                for row in self._stale
-                if self._wall_ms - self._viewed_ms.get(row, NEVER_MS) >= VIEW_EVERY_MS
-            ]
-            for row in due[:VIEWS_PER_DRAIN]:
-                del self._stale[row]
-                chosen.append(row)
-        self._viewed_ms |= dict.fromkeys(chosen, self._wall_ms)
-        return [view_record(self.accounts, row) for row in chosen]
+        due[rows] = 1
+        due[chosen] = 0
+        return view_records(self.accounts, chosen)
 
     # -- recovery -----------------------------------------------------------------------------------------------
 
@@ -262,6 +261,7 @@ class Partition:
         """Derive what is not written."""
         self.accounts.loaded()
         self._memory.loaded()
+        self._view_queue.add(np.nonzero(self.accounts.cells.u8[: len(self.accounts), VIEW_DUE])[0].tolist())
 
     def position(self, topic: Input) -> int:
         """Return the last offset of the input that is folded in, -1 if none."""

@@ -30,6 +30,10 @@ class PartitionPort(Protocol):
         """Rows offered and not yet processed."""
 
     @property
+    def pending_bytes(self) -> int:
+        """About how many bytes of rows and outputs wait for the next drain."""
+
+    @property
     def clock_ms(self) -> int:
         """The partition's clock."""
 

@@ -26,7 +26,7 @@ from schemas.topics import Input, Output
 from streams.decode import instant_ms
 from streams.merge import ENDLESS_MS, NEVER_MS
 from streams.murmur import partition_of
-from streams.views import view_record
+from streams.views import view_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,8 +85,8 @@ def replay_files(
             mine = {topic: spools[partition, topic] for topic in Input if (partition, topic) in spools}
             machine = Partition(program, partition=partition, partitions=partitions, keyed=False)
             events += _run(machine, mine, until_ms, outputs)
-            for row in machine.accounts.existing():
-                _collect(outputs, view_record(machine.accounts, row))
+            for record in view_records(machine.accounts, machine.accounts.existing()):
+                _collect(outputs, record)
     for output, records in outputs.items():
         records.sort(key=lambda record: record[0])
         (out / OUTPUT_FILES[output]).write_bytes(b"".join(line + b"\n" for _, line in records))

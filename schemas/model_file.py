@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -119,7 +120,7 @@ class ModelFile(Strict):
     dwell_h: Annotated[int, Field(ge=0, le=8760)]
     min_change: Annotated[float, Field(gt=0, le=100)]
 
-    @property
+    @cached_property
     def components(self) -> list[Component]:
         """All components, in file order."""
         return [component for dimension in self.dimensions for component in dimension.components]

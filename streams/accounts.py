@@ -17,7 +17,7 @@ from streams.kernel import FIXED_FACT_COLUMNS, advance, rearm, sweep
 from streams.layout import NOW, UNSET, template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -153,20 +153,31 @@ class Accounts:
 
     # -- changelog --------------------------------------------------------------------------------------------
 
-    def take_changed(self) -> tuple[list[int], list[tuple[bytes, bytes | None]]]:
-        """Return the rows touched since the last call, and their changelog records."""
+    @property
+    def changed_bytes(self) -> int:
+        """About how many bytes the changed rows take in the changelog, without their cold facts."""
+        return int(np.count_nonzero(self.cells.changed)) * self._rows.itemsize
+
+    def changed(self) -> list[int]:
+        """Return the rows touched since ``take_changed``."""
+        return np.nonzero(self.cells.changed)[0].tolist()
+
+    def take_changed(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of the rows touched since the last call."""
         changed = np.nonzero(self.cells.changed)[0]
         self.cells.changed[changed] = 0
-        blob, size = self._rows[changed].tobytes(), self._rows.itemsize
-        head, rows = self.program.layout.fingerprint, changed.tolist()
-        keys, cold = self.keys, self.cold
-        records: list[tuple[bytes, bytes | None]] = [
-            (keys[row], head + blob[i * size : (i + 1) * size]) for i, row in enumerate(rows)
-        ]
-        for i, row in enumerate(rows):
-            if row in cold:
-                records[i] = (records[i][0], (records[i][1] or b"") + msgspec.json.encode(cold[row]))
-        return rows, records
+        head = np.frombuffer(self.program.layout.fingerprint, np.uint8)
+        size = len(head) + self._rows.itemsize
+        block = np.empty((len(changed), size), np.uint8)
+        block[:, : len(head)] = head
+        block[:, len(head) :] = self._rows[changed].view(np.uint8).reshape(len(changed), self._rows.itemsize)
+        blob, rows = block.tobytes(), changed.tolist()
+        values = [blob[start : start + size] for start in range(0, len(blob), size)]
+        if self.cold:
+            for i, row in enumerate(rows):
+                if row in self.cold:
+                    values[i] += msgspec.json.encode(self.cold[row])
+        return list(zip(map(self.keys.__getitem__, rows), values, strict=True))
 
     def load(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
         """Take changelog records of accounts, in order.
@@ -219,7 +230,7 @@ class Accounts:
                     cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
         rearm(self.cells, self.program.plan, 0, len(self))
 
-    def existing(self) -> Iterable[int]:
+    def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""
         return np.nonzero(self.cells.i64[: len(self), NOW] != UNSET)[0].tolist()
 

@@ -14,8 +14,18 @@ Function = TypeVar("Function", bound="Callable[..., object]")
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function of the core; its result is inlined into the entries that call it."""
-    return cast("Function", numba.njit(nogil=True)(function))
+    """Compile a function of the core; its result is inlined into the entries that call it.
+
+    Without reference counts (``_nrt``): the kernel allocates nothing, and counting every array of ``Cells`` and ``Plan``
+    at every call costs ten times the work itself. Without wrappers: only entries are called from outside.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "_nrt": False,
+        "no_cfunc_wrapper": True,
+        "no_cpython_wrapper": True,
+    }
+    return cast("Function", numba.njit(**options)(function))
 
 
 def entry(function: Function) -> Function:
@@ -24,7 +34,8 @@ def entry(function: Function) -> Function:
     The cache knows only this function's own source file: the shell names the cache folder after the sources of
     the whole core, so that a change of any of them starts an empty one.
     """
-    return cast("Function", numba.njit(nogil=True, cache=True)(function))
+    options: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True, "cache": True}
+    return cast("Function", numba.njit(**options)(function))
 
 
 if TYPE_CHECKING:

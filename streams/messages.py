@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,10 +36,14 @@ _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)
 _ENDED_BY: Final = {Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD}
 
 
+@lru_cache(maxsize=4096)
+def _second_text(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
+
+
 def instant_text(t: int) -> str:
     """Return an instant in ms as RFC 3339 UTC with milliseconds."""
-    whole = (_EPOCH + timedelta(milliseconds=t)).isoformat(timespec="milliseconds")
-    return whole.removesuffix("+00:00") + "Z"
+    return f"{_second_text(t // 1000)}.{t % 1000:03d}Z"
 
 
 def points(thousandths: int) -> float | None:

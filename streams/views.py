@@ -12,7 +12,8 @@ from schemas.reasons import Rule, Severity
 from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.cells import FOREVER
-from streams.compiled import entry
+from streams.compiled import entry, int64
+from streams.kernel import NOT_APPLICABLE
 from streams.layout import (
     ABSOLUTE_SILENT_FOR,
     EPISODE,
@@ -35,79 +36,92 @@ from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END
 from streams.score import contributions, dimension, weigh
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy.typing as npt
 
+    from schemas.model_file import ModelFile
     from streams.accounts import Accounts
     from streams.cells import Cells
     from streams.plan import Plan
 
 
 @entry
-def inspect(cells: Cells, plan: Plan, row: int, m: int, now: int, out: npt.NDArray[np.int64]) -> int:
-    """Put a model's score, coverage, dimensions and contributions at ``now`` into ``out``; return how many cells."""
-    total, present, _ = weigh(cells, plan, row, m, now)
-    known = present > 0 and 1000 * present >= plan.models[m, MIN_COVERAGE] * plan.models[m, DENOMINATOR]
-    out[0] = half_up(total, present) if known else NONE
-    out[1] = half_up(1000 * present, plan.models[m, DENOMINATOR])
-    used = 2
-    for d in range(plan.models[m, DIM], plan.models[m, DIM_END]):
-        out[used] = dimension(plan, cells.parts, m, d) if known else NONE
-        used += 1
-    if known:
-        contributions(plan, cells.parts, m, out[0], present)
-    for c in range(plan.models[m, PART], plan.models[m, PART_END]):
-        out[used] = cells.parts[c] if known else NONE
-        used += 1
-    return used
+def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None:
+    """Put what the models say of accounts at their present instants into ``out``.
+
+    Args:
+        cells: the accounts.
+        plan: what to compute.
+        rows: (n,) int64.
+        out: (n, cells of all models) int64: per model score, coverage, dimensions and contributions.
+    """
+    for i in range(len(rows)):
+        row, used = rows[i], 0
+        now = int64(cells.i64[row, NOW])
+        for m in range(plan.models.shape[0]):
+            model = plan.models[m]
+            applies = cells.u8[row, model[PRESENT_BAND]] != NOT_APPLICABLE
+            total, present, known = int64(0), int64(0), False
+            if applies:
+                total, present, _ = weigh(cells, plan, row, m, now)
+                known = present > 0 and 1000 * present >= model[MIN_COVERAGE] * model[DENOMINATOR]
+            out[i, used] = half_up(total, present) if known else NONE
+            out[i, used + 1] = half_up(1000 * present, model[DENOMINATOR])
+            used += 2
+            for d in range(model[DIM], model[DIM_END]):
+                out[i, used] = dimension(plan, cells.parts, m, d) if known else NONE
+                used += 1
+            if known:
+                contributions(plan, cells.parts, m, half_up(total, present), present)
+            for c in range(model[PART], model[PART_END]):
+                out[i, used] = cells.parts[c] if known else NONE
+                used += 1
 
 
-def view(accounts: Accounts, row: int) -> dict[str, Any]:
-    """Return the account view of a row as of its own present instant."""
-    cells, now = accounts.cells, int(accounts.cells.i64[row, NOW])
-    due = int(cells.due[row])
-    return {
+def view_records(accounts: Accounts, rows: Sequence[int]) -> list[OutputRecord]:
+    """Return the views of accounts, each as of its own present instant, as records of the ``accounts`` topic."""
+    cells, program = accounts.cells, accounts.program
+    width = sum(2 + len(model.dimensions) + len(model.components) for model in program.models)
+    at, table = np.array(rows, np.int64), np.empty((len(rows), width), np.int64)
+    inspect(cells, program.plan, at, table)
+    bands = cells.u8[at][:, program.plan.models[:, PRESENT_BAND]]
+    known = zip(
+        rows, cells.i64[at, NOW].tolist(), cells.due[at].tolist(), bands.tolist(), table.tolist(), strict=True
+    )
+    return [_view_record(accounts, *of_row) for of_row in known]
+
+
+def _view_record(
+    accounts: Accounts, row: int, now: int, due: int, bands: list[int], found: list[int]
+) -> OutputRecord:
+    name, as_of, told = accounts.names[row], instant_text(now), iter(found)
+    view = {
         "schema_version": SCHEMA_VERSION,
-        "account_id": accounts.names[row],
-        "as_of": instant_text(now),
-        "scores": [_score(accounts, row, m, now) for m in range(len(accounts.program.models))],
+        "account_id": name,
+        "as_of": as_of,
+        "scores": [
+            _score(model, band, told) for model, band in zip(accounts.program.models, bands, strict=True)
+        ],
         "episodes": _episodes(accounts, row),
-        "facts": {name: accounts.fact(row, name, now) for name in accounts.cold.get(row, {})},
+        "facts": {fact: accounts.fact(row, fact, now) for fact in accounts.cold.get(row, {})},
         "next_change_at": None if due >= FOREVER else instant_text(due),
     }
+    headers = cloud_event(Output.ACCOUNTS, "accounts", identity("view", name, as_of), as_of)
+    return OutputRecord(Output.ACCOUNTS, accounts.keys[row], msgspec.json.encode(view), headers)
 
 
-def view_record(accounts: Accounts, row: int) -> OutputRecord:
-    """Return the account view as a record of the ``accounts`` topic."""
-    told = view(accounts, row)
-    identifier = identity("view", told["account_id"], told["as_of"])
-    headers = cloud_event(Output.ACCOUNTS, "accounts", identifier, told["as_of"])
-    return OutputRecord(Output.ACCOUNTS, accounts.keys[row], msgspec.json.encode(told), headers)
-
-
-def _score(accounts: Accounts, row: int, m: int, now: int) -> dict[str, Any]:
-    model, plan = accounts.program.models[m], accounts.program.plan
-    band = int(accounts.cells.u8[row, plan.models[m, PRESENT_BAND]])
-    out = np.full(2 + len(model.dimensions) + len(model.components), NONE, np.int64)
-    out[1] = 0
-    name = band_name(model.bands, band)
-    if name != "not_applicable":
-        inspect(accounts.cells, plan, row, m, now, out)
-    cells = out.tolist()
+def _score(model: ModelFile, band: int, told: Iterator[int]) -> dict[str, Any]:
     return {
         "model": model.model,
         "version": model.version,
-        "score": points(cells[0]),
+        "score": points(next(told)),
         "scale": model.scale,
-        "band": name,
-        "coverage": cells[1] / 1000,
+        "band": band_name(model.bands, band),
+        "coverage": next(told) / 1000,
         "grid": None,
-        "dimensions": [
-            {"name": d.name, "score": points(x)} for d, x in zip(model.dimensions, cells[2:], strict=False)
-        ],
-        "components": [
-            {"name": c.name, "contribution": points(x)}
-            for c, x in zip(model.components, cells[2 + len(model.dimensions) :], strict=True)
-        ],
+        "dimensions": [{"name": part.name, "score": points(next(told))} for part in model.dimensions],
+        "components": [{"name": part.name, "contribution": points(next(told))} for part in model.components],
     }
 
 

@@ -44,6 +44,12 @@ class FoldPartition:
         self._outputs: list[OutputRecord] = []
         self._events = 0
 
+    @property
+    def pending_bytes(self) -> int:
+        return len(self._dirty) * (ROW.size + len(PADDING)) + sum(
+            len(output.value) for output in self._outputs
+        )
+
     def offer(self, topic: Input, chunk: Chunk) -> None:
         self._queue.append((topic, chunk, 0))
         self.queued += len(chunk.keys)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.pace import EVENTS_MAX, OFFERED_BYTES_MAX, RECORD_BYTES_MAX, CommitPace, Throttle
-from agents.ports import Commit
+from agents.pace import EVENTS_MAX, OFFERED_BYTES_MAX, PENDING_BYTES_MAX, CommitPace, Throttle
 
 NO_BACKLOG, BACKLOG = 0, 100_000
 
@@ -44,21 +43,13 @@ def test_full_of_bytes_that_may_become_dead_letters() -> None:
     assert pace.due(0, BACKLOG)
 
 
-def test_it_learns_what_an_event_costs() -> None:
+@pytest.mark.parametrize(
+    ("bytes_of_1", "full"), [(PENDING_BYTES_MAX // 2 - 1, False), (PENDING_BYTES_MAX // 2, True)]
+)
+def test_full_of_rows_and_outputs_of_all_partitions_together(bytes_of_1: int, *, full: bool) -> None:
     pace = CommitPace(100)
-    pace.events = 1_000
-    assert not pace.full
-    pace.learn(
-        Commit(1, events=10, changelog_records=10, output_records=0, record_bytes=RECORD_BYTES_MAX, seconds=0)
-    )
-    assert pace.full
-
-
-def test_a_commit_without_events_teaches_nothing() -> None:
-    pace = CommitPace(100)
-    pace.events = 1_000
-    pace.learn(Commit(1, events=0, changelog_records=1, output_records=0, record_bytes=100, seconds=0))
-    assert not pace.full
+    pace.pending_bytes |= {0: PENDING_BYTES_MAX // 2, 1: bytes_of_1}
+    assert pace.full is full
 
 
 def test_the_throttle_keeps_its_rate_and_holds_a_tenth_of_a_second() -> None:

@@ -1,0 +1,50 @@
+"""When an account's view goes out: at once on a change of band or episode, else at most once a minute of wall time.
+
+Far behind the present a view would be stale before anybody read it: views then wait until the partition has caught up,
+and each account's goes out once. A row's cell ``VIEW_DUE`` remembers across owners that its view waits.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VIEW_EVERY_MS: Final = 60_000
+BEHIND_MS: Final = 10 * VIEW_EVERY_MS
+"""A partition whose clock is farther behind the wall's catches up first."""
+VIEWS_MAX: Final = 200
+"""Views of one drain, beside those that go out at once."""
+
+
+class ViewQueue:
+    """The rows of one partition whose views wait; bounded by the number of its accounts."""
+
+    def __init__(self) -> None:
+        self._due_ms: dict[int, int] = {}
+        self._order: list[tuple[int, int]] = []
+        self._sent_ms: dict[int, int] = {}
+
+    def add(self, rows: Iterable[int]) -> None:
+        """Let the views of changed rows wait."""
+        for row in set(rows) - self._due_ms.keys():
+            self._due_ms[row] = self._sent_ms.get(row, 0) + VIEW_EVERY_MS
+            heappush(self._order, (self._due_ms[row], row))
+
+    def take(self, urgent: set[int], wall_ms: int, clock_ms: int) -> list[int]:
+        """Return the rows whose views go out now, at wall time ``wall_ms`` (ms UTC) and the partition's clock."""
+        if wall_ms - clock_ms >= BEHIND_MS:
+            return []
+        chosen = list(urgent & self._due_ms.keys())
+        for row in chosen:
+            del self._due_ms[row]
+        at_most = len(chosen) + VIEWS_MAX
+        while len(chosen) < at_most and self._order and self._order[0][0] <= wall_ms:
+            due_ms, row = heappop(self._order)
+            if self._due_ms.get(row) == due_ms:
+                del self._due_ms[row]
+                chosen.append(row)
+        self._sent_ms |= dict.fromkeys(chosen, wall_ms)
+        return chosen
