@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def run_worker(settings: Settings, *, mock: bool = False) -> int:
-    """Run a worker until it is told to stop; return the exit code.
+    """Run a worker until it is told to stop, then end the process; return the exit code of an operating error.
 
     ``mock`` is for librdkafka's mock broker: its topics are made by their first use and its transaction markers carry
     wrong checksums.

@@ -12,11 +12,11 @@ import fcntl
 import gc
 import signal
 import sys
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, NoReturn
 
 from agents.batching import POLLS_QUEUED_MAX, SCHEME, BatchingApp, PollScheduler
 from agents.clients import require_broker
-from agents.delivery import EXIT_OPERATING_ERROR, Delivery, WorkerSettings
+from agents.delivery import EXIT_OPERATING_ERROR, Delivery, WorkerSettings, leave
 from agents.ownership import Fence, TransactionFence
 from agents.ports import DeliveryObserver, NullObserver
 from schemas.errors import ConfigError, LatidoError
@@ -77,7 +77,7 @@ def build_app(
 
 
 async def run(app: WorkerApp, checks: Callable[[], Awaitable[None]] | None = None) -> int:
-    """Run the worker until SIGINT or SIGTERM; return the exit code.
+    """Run the worker until SIGINT or SIGTERM, then end the process; return the exit code of an operating error.
 
     Args:
         app: from ``build_app``.
@@ -94,21 +94,25 @@ async def run(app: WorkerApp, checks: Callable[[], Awaitable[None]] | None = Non
             await _serve(app, stop)
     except LatidoError as error:
         sys.stderr.write(f"latido worker: {error}\n")
-        return EXIT_OPERATING_ERROR
-    return 0
+    return EXIT_OPERATING_ERROR
 
 
-async def _serve(app: WorkerApp, stop: asyncio.Event) -> None:
+async def _serve(app: WorkerApp, stop: asyncio.Event) -> NoReturn:
     _collect_less_often()
     await app.worker.start()
     starting = asyncio.create_task(app.start(), name="faust")
     starting.add_done_callback(app.worker.die_of_task)
     await _stopped_or_crashed(app, stop)
-    await app.worker.stop()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await app.worker.stop()
+    except TimeoutError as error:
+        app.worker.die(error)
     starting.remove_done_callback(app.worker.die_of_task)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await app.stop()
+    leave(0)  # everything is committed and given up: what Faust's threads may still wait for is nothing of ours
 
 
 async def _stopped_or_crashed(app: WorkerApp, stop: asyncio.Event) -> None:

@@ -1,0 +1,1 @@
+"""What latido costs, beside a bare consumer of the same topics in the same run: ``make bench``."""

@@ -1,0 +1,121 @@
+"""``python -m benchmarks``: all of them on a real Kafka of their own, medians of several runs, as one table."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from agents.program import load_program
+from benchmarks import recordings, worker
+from tests.servers.kafka import KafkaServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PARTS = ("start", "worker", "latency", "replay")
+
+
+@click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.option("--events", default=1_000_000, show_default=True, help="measured events of the worker")
+@click.option("--replayed", default=10_000_000, show_default=True, help="events of the replay")
+@click.option("--accounts", default=50_000, show_default=True)
+@click.option("--runs", default=3, show_default=True, help="medians of so many runs")
+@click.option("--seconds", default=20, show_default=True, help="of the latency at 1,000 events/s")
+def main(parts: tuple[str, ...], events: int, replayed: int, accounts: int, runs: int, seconds: int) -> None:
+    """Measure latido beside a bare read of the same topics in the same run (all PARTS if none is named)."""
+    table = Table("what", "median", "lowest", "highest", "unit", title=f"{accounts:,} accounts, {runs} runs")
+    console = Console()
+    note = Notes(table, console)
+    with TemporaryDirectory(prefix="latido-bench-") as name, KafkaServer() as kafka:
+        folder, chosen = Path(name), parts or PARTS
+        if "start" in chosen:
+            start(note, kafka.broker, folder, runs)
+        if "worker" in chosen:
+            for job in worker.JOBS:
+                throughput(note, kafka.broker, folder, job, events, accounts, runs)
+        if "latency" in chosen:
+            latency(note, kafka.broker, folder, seconds)
+        if "replay" in chosen:
+            replay(note, folder, replayed, accounts, runs)
+    console.print(table)
+
+
+class Notes:
+    """Puts figures into the table, and says each at once: a run takes minutes."""
+
+    def __init__(self, table: Table, console: Console) -> None:
+        self._table, self._console = table, console
+
+    def __call__(self, what: str, values: list[float], unit: str, form: str = "{:.2f}") -> None:
+        """Add a line with the median, the lowest and the highest of ``values``."""
+        cells = [form.format(value) for value in (statistics.median(values), min(values), max(values))]
+        self._table.add_row(what, *cells, unit)
+        sys.stderr.write(f"{what}: {cells[0]} ({cells[1]}-{cells[2]}) {unit}\n")
+
+
+def start(note: Notes, broker: str, folder: Path, runs: int) -> None:
+    """Measure the row, a cold compilation and a warm start."""
+    layout = load_program("default").layout
+    note("row of `retention`", [layout.dtype.itemsize + len(layout.fingerprint)], "bytes", "{:.0f}")
+    caches = [folder / f"cache-{run}" for run in range(runs)]
+    for temperature in ("cold", "warm"):
+        spent = [worker.start_cost(broker, folder, NUMBA_CACHE_DIR=str(cache)) for cache in caches]
+        note(f"start until joining, {temperature} cache", spent, "CPU-s")
+
+
+def throughput(
+    note: Notes, broker: str, folder: Path, job: str, events: int, accounts: int, runs: int
+) -> None:
+    """Measure a job and the bare reads beside it."""
+    found = [
+        worker.throughput(broker, folder, job, events=events, accounts=accounts, seed=run)
+        for run in range(runs)
+    ]
+    for name in found[0]:
+        note(name, [costs[name].cpu_s_per_million for costs in found], "CPU-s per million events")
+    for yardstick in ("getmany", "getmany, limited"):
+        ratios = [costs[job].cpu_s_per_million / costs[yardstick].cpu_s_per_million for costs in found]
+        note(f"{job} / {yardstick}", ratios, "ratio")
+    note(f"{job}, rate", [costs[job].events_per_s / 1000 for costs in found], "1,000 events/s", "{:.0f}")
+    note(f"{job}, peak memory", [costs[job].peak_mib for costs in found], "MiB", "{:.0f}")
+
+
+def latency(note: Notes, broker: str, folder: Path, seconds: int) -> None:
+    """Measure the time from an event to its alert at a reader."""
+    for interval_ms in ("50", "100"):
+        p50, p99, worst, alerts = worker.latency(
+            broker, folder, seconds=seconds, LATIDO_COMMIT_INTERVAL_MS=interval_ms
+        )
+        for name, value in (("p50", p50), ("p99", p99), ("worst", worst)):
+            note(
+                f"event to visible alert, {name} of {alerts}, commits every {interval_ms} ms",
+                [value],
+                "ms",
+                "{:.0f}",
+            )
+
+
+def replay(note: Notes, folder: Path, events: int, accounts: int, runs: int) -> None:
+    """Measure a replay, beside reading and decoding its lines."""
+    recording = recordings.write(folder, events=events, accounts=accounts, seed=1)
+
+    def times(cost: Callable[[], float]) -> list[float]:
+        return [cost() for _ in range(runs)]
+
+    unit = "CPU-s per million events"
+    note(
+        "reading and decoding the lines", times(lambda: recordings.line_cost(recording, events=events)), unit
+    )
+    note("replay", times(lambda: recordings.replay_cost(recording, folder / "out", events=events)), unit)
+
+
+if __name__ == "__main__":
+    main()

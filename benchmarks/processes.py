@@ -1,0 +1,43 @@
+"""Processes under measurement: how much processor time and memory they took, by what the kernel says of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+UNCOMPILED: Final = "NUMBA_DISABLE_JIT"
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment with settings, and with the core compiled."""
+    kept = {name: value for name, value in os.environ.items() if name != UNCOMPILED}
+    return {**kept, **settings}
+
+
+def start(arguments: list[str], log: Path, **settings: str) -> subprocess.Popen[bytes]:
+    """Start Python with ``arguments``; what it says goes to ``log``."""
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, *arguments], env=environment(**settings), stdout=out, stderr=out
+        )
+
+
+def latido(*command: str) -> list[str]:
+    """Return the arguments of Python for a command of latido."""
+    return ["-c", "from agents.cli import main; main()", *command]
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor seconds of a running process, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def peak_mib(pid: int) -> float:
+    """Return the largest resident memory that a running process has had."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
