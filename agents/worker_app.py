@@ -112,7 +112,9 @@ async def _serve(app: WorkerApp, stop: asyncio.Event) -> NoReturn:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await app.stop()
-    leave(0)  # everything is committed and given up: what Faust's threads may still wait for is nothing of ours
+    leave(
+        0
+    )  # everything is committed and given up: what Faust's threads may still wait for is nothing of ours
 
 
 async def _stopped_or_crashed(app: WorkerApp, stop: asyncio.Event) -> None:

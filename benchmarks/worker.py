@@ -77,6 +77,11 @@ class Worker:
         if code:
             raise RuntimeError(f"the worker ended with {code}:\n{self.log.read_text()[-3000:]}")
 
+    def kill(self) -> None:
+        """End the worker where it is."""
+        self._process.kill()
+        self._process.wait(STOP_TIMEOUT_S)
+
     def events(self) -> int:
         """Return how many events the worker says it has processed."""
         try:
@@ -216,5 +221,5 @@ def start_cost(broker: str, folder: Path, **variables: str) -> float:
     worker.start(**variables)
     worker.wait_for_line("core ready")
     cpu = cpu_s(worker.pid)
-    worker.stop()
+    worker.kill()
     return cpu
