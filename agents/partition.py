@@ -130,7 +130,7 @@ class Partition:
         if repeats:
             notes[EventNote.DUPLICATE] = repeats
         messages = Messages(self.accounts, self.partition, taken)
-        self.accounts.advance(taken.columns, taken.facts, messages.emit)  # type: ignore[arg-type]
+        self.accounts.advance(taken.columns, taken.facts, clock_before, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
         if self.merge.clock_ms > NEVER_MS:
             self._sweeping = not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, count, messages.emit)

@@ -19,17 +19,19 @@ import zstandard
 
 from agents.partition import Partition
 from schemas.errors import ConfigError
-from schemas.events import RECORDED_TYPES, Instant
+from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, RECORDED_TYPES, Instant
 from schemas.reasons import RejectReason
 from schemas.records import Chunk, OutputRecord
 from schemas.topics import Input, Output
-from streams.decode import instant_ms
+from streams.decode import Refused, check_json, cut_instants, instant_ms
 from streams.merge import ENDLESS_MS, NEVER_MS
 from streams.murmur import partition_of
 from streams.views import view_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
 
     from streams.plan import Program
 
@@ -52,7 +54,7 @@ class Address(msgspec.Struct):
 
     account_id: str
     type: str
-    received_at: Any = None
+    received_at: Instant | None = None
 
 
 class Summary(NamedTuple):
@@ -80,6 +82,7 @@ def replay_files(
     outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
         spools, lines = _deal(files, partitions, Path(folder), stack, outputs[Output.DEAD_LETTERS])
+        _date_undated(spools)
         events = 0
         for partition in range(partitions):
             mine = {topic: spools[partition, topic] for topic in Input if (partition, topic) in spools}
@@ -125,19 +128,18 @@ def _deal(
             for line in source:
                 lines += 1
                 text = line.rstrip(b"\r\n")
-                if not text:
+                if not text.strip():
                     continue
                 try:
-                    address = decoder.decode(text)
-                    topic = RECORDED_TYPES[address.type]
-                    stamp = -1 if address.received_at is None else int(address.received_at)
-                except (msgspec.MsgspecError, KeyError, ValueError, TypeError, RecursionError) as error:
-                    dead.append(_unroutable(lines, text, error))
+                    address, topic = _routed(decoder, text)
+                except Refused as refused:
+                    dead.append(_unroutable(lines, text, refused))
                     continue
+                stamp = -1 if address.received_at is None else instant_ms(address.received_at)
                 home = homes.get(address.account_id)
                 if home is None:
-                    key = address.account_id.encode("utf-8", "surrogatepass")
-                    home = homes[address.account_id] = partition_of(key, partitions)
+                    home = partition_of(address.account_id.encode(), partitions)
+                    homes[address.account_id] = home
                 spool = spools.get((home, topic))
                 if spool is None:
                     handle = stack.enter_context((folder / f"{home}-{topic}").open("w+b", buffering=1 << 16))
@@ -147,12 +149,31 @@ def _deal(
     return spools, lines
 
 
-def _unroutable(line: int, text: bytes, error: Exception) -> tuple[Any, bytes]:
-    kind = error.__class__
-    reason = RejectReason.NOT_JSON if kind is msgspec.DecodeError else RejectReason.WRONG_TYPE
+def _routed(decoder: msgspec.json.Decoder[Address], text: bytes) -> tuple[Address, Input]:
+    """Return what routing reads of a line, and its input.
+
+    Raises:
+        Refused: it is not JSON, or what routing reads is missing or wrong.
+    """
+    try:
+        if not text.isascii():
+            text.decode()
+        address = decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        check_json(text)
+        raise Refused(RejectReason.WRONG_TYPE, str(error)) from None
+    cut_instants(address, text)
+    topic = RECORDED_TYPES.get(address.type)
+    if topic is None:
+        detail = f"type is {address.type[:40]!r}; known: {', '.join(RECORDED_TYPES)}"
+        raise Refused(RejectReason.WRONG_TYPE, detail)
+    return address, topic
+
+
+def _unroutable(line: int, text: bytes, refused: Refused) -> tuple[Any, bytes]:
     told = {
-        "reason": reason,
-        "detail": f"line cannot be routed: {error}",
+        "reason": refused.reason,
+        "detail": f"line cannot be routed: {refused}",
         "topic": None,
         "partition": None,
         "offset": line,
@@ -197,7 +218,6 @@ def _run(
     outputs: dict[Output, list[tuple[Any, bytes]]],
 ) -> int:
     machine.merge.until_ms = ENDLESS_MS if until_ms is None else until_ms
-    _date_undated(spools)
     readers = {topic: _Reader(spool) for topic, spool in spools.items()}
     for topic in Input:
         if topic not in readers:
@@ -213,7 +233,8 @@ def _run(
             continue
         if not _feed(machine, readers):
             break
-    machine.merge.clock_ms = max(machine.merge.clock_ms, _last_clock(machine, until_ms))
+    if machine.halted is None:
+        machine.merge.clock_ms = max(machine.merge.clock_ms, _last_clock(machine, until_ms))
     machine.sweep_all()
     _flush(machine, outputs)
     return events
@@ -243,35 +264,40 @@ def _last_clock(machine: Partition, until_ms: int | None) -> int:
 
 
 class _Dated(msgspec.Struct):
-    occurred_at: Any = None
+    occurred_at: Instant
 
 
-def _date_undated(spools: dict[Input, _Spool]) -> None:
+def _date_undated(spools: dict[tuple[int, Input], _Spool]) -> None:
     """Give undated lines far ahead of all other inputs the largest time of those as the time of their record."""
     if all(stamp >= 0 for spool in spools.values() for stamp in spool.stamps):
         return
-    times = {topic: _times(spool) for topic, spool in spools.items()}
-    for topic, spool in spools.items():
-        others = [max(times[other]) for other in times if other is not topic]
-        if others:
-            limit = max(others)
-            for i, t in enumerate(times[topic]):
-                if spool.stamps[i] < 0 and t > limit + FAR_AHEAD_MS:
-                    spool.stamps[i] = limit
+    times = {place: _times(spool) for place, spool in spools.items()}
+    largest = dict.fromkeys(Input, NEVER_MS)
+    for (_, topic), found in times.items():
+        largest[topic] = max(largest[topic], int(found.max()))
+    for (partition, topic), spool in spools.items():
+        limit = max(largest[other] for other in Input if other is not topic)
+        if limit == NEVER_MS:
+            continue
+        for i in np.nonzero(times[partition, topic] > limit + FAR_AHEAD_MS)[0].tolist():
+            if spool.stamps[i] < 0:
+                spool.stamps[i] = limit
 
 
-def _times(spool: _Spool) -> list[int]:
+def _times(spool: _Spool) -> npt.NDArray[np.int64]:
     spool.lines.seek(0)
     decoder = msgspec.json.Decoder(_Dated)
-    return [_time_of(decoder, line) for line in spool.lines] or [NEVER_MS]
+    return np.array([_time_of(decoder, line) for line in spool.lines], np.int64)
 
 
 def _time_of(decoder: msgspec.json.Decoder[_Dated], line: bytes) -> int:
     try:
-        value = decoder.decode(line).occurred_at
-        return instant_ms(msgspec.convert(value, Instant))
+        dated = decoder.decode(line)
     except (msgspec.MsgspecError, RecursionError):
         return NEVER_MS
+    cut_instants(dated, line)
+    time_ms = instant_ms(dated.occurred_at)
+    return time_ms if OCCURRED_AT_MIN_MS <= time_ms < OCCURRED_AT_END_MS else NEVER_MS
 
 
 def _flush(machine: Partition, outputs: dict[Output, list[tuple[Any, bytes]]]) -> None:

@@ -12,10 +12,13 @@ from msgspec import Meta, Struct
 
 from schemas.topics import Input
 
-Instant = Annotated[datetime, Meta(tz=True)] | int
+Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""A whole number of 64 bits, signed."""
+
+Instant = Annotated[datetime, Meta(tz=True)] | Whole
 """An instant: RFC 3339 text with a zone, or integer milliseconds since 1970-01-01 UTC."""
 
-FactValue = str | bool | int | float | None
+FactValue = str | bool | Whole | float | None
 
 
 class Login(Struct, gc=False):
@@ -52,7 +55,7 @@ class Payment(Struct, gc=False):
     payment_id: str
     status: str
     user_id: str | None = None
-    amount_minor: int | None = None
+    amount_minor: Whole | None = None
     currency: str | None = None
     due_at: Instant | None = None
 
@@ -67,7 +70,7 @@ class PageVisit(Struct, gc=False):
     path: str | None = None
     url: str | None = None
     feature: str | None = None
-    duration_ms: int | None = None
+    duration_ms: Whole | None = None
     user_role: str | None = None
 
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
+from fractions import Fraction
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from schemas.catalogue import FACT_BY_NAME, FEATURE_BY_NAME, SOURCE_BY_NAME
 
+
+def _exact(value: float) -> float:
+    if Fraction(str(value)) * 1000 % 1:
+        raise ValueError(f"{value} has more than three decimals; scores are exact to 0.001, round it")
+    return value
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Weight = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-Points = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Exact = AfterValidator(_exact)
+Points = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Exact]
 Anchor = tuple[Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)], Points]
 WINDOW_DAYS_MAX = 182
 COMPONENTS_MAX = 64
@@ -65,6 +74,13 @@ class Component(Strict):
         anchors = self.ramp or self.steps or []
         if any(a[0] >= b[0] for a, b in itertools.pairwise(anchors)):
             raise ValueError("the x of ramp and steps must rise strictly")
+        feature = FEATURE_BY_NAME[self.metric.feature]
+        finer = [x for x, _ in anchors if Fraction(str(x)) * feature.scale % 1]
+        if finer:
+            raise ValueError(
+                f"x {finer[0]} is finer than feature {feature.name!r} is measured; "
+                f"write multiples of {1 / feature.scale:g}"
+            )
         fact = FACT_BY_NAME.get(self.metric.source or "") if self.metric.feature == "fact" else None
         categories = fact.values if fact else ()
         if bool(categories) != (self.table is not None):
@@ -94,7 +110,7 @@ class Band(Strict):
     """A band starts at ``from``; ``closed: left`` includes that score, ``closed: right`` begins just above it."""
 
     name: Name
-    start: Annotated[float, Field(alias="from", ge=0, le=100, allow_inf_nan=False)]
+    start: Annotated[float, Field(alias="from", ge=0, le=100, allow_inf_nan=False), Exact]
     closed: Literal["left", "right"]
 
 
@@ -111,14 +127,14 @@ class ModelFile(Strict):
     version: Annotated[int, Field(ge=1, strict=True)]
     scale: tuple[Literal[0], Literal[100]]
     denominator: Weight
-    min_coverage: Annotated[float, Field(ge=0, le=1)]
+    min_coverage: Annotated[float, Field(ge=0, le=1), Exact]
     missing: Literal["spread"]
     applies_to: AppliesTo
     dimensions: Annotated[list[Dimension], Field(min_length=1)]
     bands: Annotated[list[Band], Field(min_length=2, max_length=16)]
-    hysteresis: Annotated[float, Field(ge=0, le=50)]
+    hysteresis: Annotated[float, Field(ge=0, le=50), Exact]
     dwell_h: Annotated[int, Field(ge=0, le=8760)]
-    min_change: Annotated[float, Field(gt=0, le=100)]
+    min_change: Annotated[float, Field(gt=0, le=100), Exact]
 
     @cached_property
     def components(self) -> list[Component]:

@@ -96,13 +96,17 @@ class Accounts:
         self,
         columns: npt.NDArray[np.int64],
         facts: Sequence[tuple[int, AccountFacts]],
+        clock_ms: int,
         emit: Callable[[Effects], None],
     ) -> None:
-        """Take events in order; ``emit`` is called with the notebook whenever it holds effects."""
+        """Take events in order; ``emit`` is called with the notebook whenever it holds effects.
+
+        ``clock_ms`` is the clock before them: what is older is evaluated at the start of the clock's local day.
+        """
         cursors = np.zeros(2, np.int64)
         updates = self._updates(columns, facts)
         while True:
-            advance(self.cells, self.program.plan, self.effects, columns, updates, cursors)
+            advance(self.cells, self.program.plan, self.effects, clock_ms, columns, updates, cursors)
             self._empty(emit)
             if cursors[0] == len(columns):
                 return

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from fnmatch import translate
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from schemas.catalogue import ACTIVITY_BIT, SOURCES, EventKind
 
@@ -13,7 +11,9 @@ if TYPE_CHECKING:
     from schemas.policy import Policy
 
 PATHS_MAX: Final = 100_000
-PATH_CHARACTERS_MAX: Final = 2_000
+ADDRESS_CHARACTERS_MAX: Final = 2_000
+_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
+_ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 
 
 def kind_masks(policy: Policy) -> list[int]:
@@ -35,18 +35,19 @@ class PageMasks(dict[str | None, int]):
         super().__init__()
         self._visit = kind_masks(policy)[EventKind.PAGE_VISIT]
         self._patterns = [
-            (re.compile("|".join(translate(pattern) for pattern in patterns)), _page_bits(kind))
+            (re.compile("|".join(map(_translated, patterns)), re.DOTALL), _page_bits(kind))
             for kind, patterns in policy.pages.items()
             if patterns
         ]
 
     def __missing__(self, address: str | None) -> int:
         """Match an address that is not remembered."""
-        path = _path(address or "")
         mask = self._visit
-        for pattern, bits in self._patterns:
-            if pattern.match(path):
-                mask |= bits
+        if address is not None:
+            path = path_of(address)
+            for pattern, bits in self._patterns:
+                if pattern.fullmatch(path):
+                    mask |= bits
         if len(self) >= PATHS_MAX:
             self.clear()
         self[address] = mask
@@ -57,11 +58,13 @@ def _page_bits(kind: str) -> int:
     return sum(1 << source.bit for source in SOURCES if kind in source.pages)
 
 
-def _path(address: str) -> str:
-    address = address[:PATH_CHARACTERS_MAX]
-    if address.startswith("/"):
-        return address.split("?", 1)[0].split("#", 1)[0]
-    try:
-        return urlsplit(address).path
-    except ValueError:
-        return address
+def _translated(pattern: str) -> str:
+    """Return a path pattern as a regular expression: ``*`` is any characters, all others are themselves."""
+    return ".*".join(map(re.escape, pattern.split("*")))
+
+
+def path_of(address: str) -> str:
+    """Return the path of a page's address: without scheme and host, query and fragment; nothing is decoded."""
+    whole = _QUERY.sub("", address[:ADDRESS_CHARACTERS_MAX], count=1)
+    origin = _ORIGIN.match(whole)
+    return (whole[origin.end() :] if origin else whole) or "/"

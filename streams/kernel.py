@@ -66,13 +66,11 @@ from streams.rhythm import note_activity
 from streams.rules import (
     ABSOLUTE_SILENCE,
     CLOSED,
-    NO_SEVERITY,
     RISK_PAGE,
     RULES,
     SILENCE,
     account_kind,
     join_and_leave,
-    judge,
     note_risk_visit,
     silence_day,
 )  # fmt: skip
@@ -250,7 +248,7 @@ def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:
         due = sooner(due, int64(cells.i64[row, RISK_LAST]) + plan.rules[RISK_PAGE, QUIET], now)
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
-        if slot >= 0 and cells.i64[row, slot] != UNSET and judge(cells, plan, row, rule, now) != NO_SEVERITY:
+        if slot >= 0 and cells.i64[row, slot] != UNSET:
             due = sooner(due, int64(cells.i64[row, slot]) + plan.rules[rule, REFRACTORY], now)
     for m in range(plan.models.shape[0]):
         fell_at = int64(cells.i64[row, plan.models[m, FELL_AT]])
@@ -331,6 +329,7 @@ def advance(
     cells: Cells,
     plan: Plan,
     effects: Effects,
+    clock_ms: int,
     events: npt.NDArray[np.int64],
     updates: npt.NDArray[np.int64],
     cursors: npt.NDArray[np.int64],
@@ -341,20 +340,23 @@ def advance(
         cells: the accounts.
         plan: what to compute.
         effects: the notebook; the call returns early, before an event, when it is full.
+        clock_ms: the clock before these events.
         events: (events, EVENT_COLUMNS) int64.
         updates: (updates, FIXED_FACT_COLUMNS) int64, in the order of their events.
         cursors: (2,) int64, next event and next update; moved forward.
     """
+    today = start_of_day(plan.zone, local_day(plan.zone, clock_ms))
     while cursors[0] < events.shape[0]:
         event = int64(cursors[0])
         row, t = events[event, EVENT_ROW], events[event, EVENT_TIME]
         if row >= 0:
             if not fire(cells, plan, effects, row, event, t) or not room(effects, plan):
                 return
+            now = max(int64(cells.i64[row, NOW]), t, today)
+            cells.i64[row, NOW] = now
+            roll(cells, plan, row, local_day(plan.zone, now))
             apply_event(cells, plan, row, events[event, EVENT_MASK], t)
             cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
-            now = max(int64(cells.i64[row, NOW]), t)
-            cells.i64[row, NOW] = now
             evaluate(cells, plan, effects, row, event, fx.BY_EVENT, now)
         cursors[0] += 1
 

@@ -44,7 +44,7 @@ def count_event(cells: Cells, plan: Plan, row: int, mask: int, day: int) -> bool
             cells.u16[row, slot] = day
         days = plan.rings[s, RING_DAYS]
         if day <= present - days:
-            kept = False
+            kept = kept and days == 0  # a source without a window has no tiles to be too late for
             continue
         tile = plan.rings[s, RING_OFFSET] + day % days
         if plan.rings[s, RING_WIDTH] == WIDE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from schemas.reasons import INSUFFICIENT_EVIDENCE, CauseKind, EventNote, Rule
@@ -10,7 +11,7 @@ from schemas.topics import INPUT_TOPICS, Input
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.episode import Episode, Message
 from tests.auditor.exact import decimal, identity, rfc3339
-from tests.auditor.history import History
+from tests.auditor.history import History, is_readable
 from tests.auditor.score import Moment, Scored, judge, next_band, plain_band, unscored
 
 if TYPE_CHECKING:
@@ -77,10 +78,14 @@ class Account:
         self.now_ms: int | None = None
         self.day = 0
 
-    def take(self, event: Event, outputs: Outputs) -> set[EventNote]:
+    def take(self, event: Event, clock_ms: float, outputs: Outputs) -> set[EventNote]:
         """Take an event: what is due before it fires, then it is applied, then it is the cause of an evaluation."""
         self.fire_until(event.time_ms, outputs)
         now_ms = event.time_ms if self.now_ms is None else max(self.now_ms, event.time_ms)
+        if clock_ms > -inf:
+            now_ms = max(
+                now_ms, start_of_day(self.settings.zone, local_day(self.settings.zone, int(clock_ms)))
+            )
         is_first = self.now_ms is None
         self._move_to(now_ms, is_first=is_first)
         notes = self.history.apply(event, self.day)
@@ -99,16 +104,16 @@ class Account:
         day = self.day + 1
         while (midnight := start_of_day(self.settings.zone, day)) <= after_ms:
             day += 1
-        ends = [*self._fact_ends(), *self._quiet_ends(), *self._dwell_ends(), *self._refractory_ends()]
+        ends = [*self._evidence_ends(), *self._quiet_ends(), *self._dwell_ends(), *self._refractory_ends()]
         return min([midnight, *(end for end in ends if end > after_ms)])
 
-    def _fact_ends(self) -> list[int]:
-        told = [self.history.newest(name) for name in self.history.told]
-        return [fact.expires_ms for fact in told if fact is not None and fact.expires_ms is not None]
-
     def _evidence_ends(self) -> set[int]:
-        told = [self.history.newest(name) for name in self.settings.facts_read]
-        return {fact.expires_ms for fact in told if fact is not None and fact.expires_ms is not None}
+        told = [(name, self.history.newest(name)) for name in self.settings.facts_read]
+        return {
+            fact.expires_ms
+            for name, fact in told
+            if fact and fact.expires_ms and is_readable(name, fact.value)
+        }
 
     def _quiet_ends(self) -> list[int]:
         rule = self.settings.rules.get(Rule.RISK_PAGE)

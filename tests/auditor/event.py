@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, NamedTuple
 
 from schemas.catalogue import ADMIN_ROLES, PAYMENT_STATUSES, RISK_PAGE_KINDS, TICKET_ACTIONS, EventKind
 from schemas.reasons import EventNote, RejectReason
 from schemas.topics import Input
 from tests.auditor.exact import partition_of
-from tests.auditor.settings import Settings, url_path
-from tests.auditor.wire import Fields, Rejected, checked_fields, instant_ms
+from tests.auditor.settings import Settings, address_path
+from tests.auditor.wire import Fields, Rejected, checked_fields, instant_ms, parse_json
 
 OCCURRED_AT_MIN_MS = 631_152_000_000
 OCCURRED_AT_END_MS = 4_102_444_800_000
@@ -68,13 +69,27 @@ def decode(record: Recorded, settings: Settings, partitions: int, *, keyed: bool
         raise Rejected(RejectReason.KEY_MISMATCH)
     time_ms = instant_ms(fields["occurred_at"])
     assert time_ms is not None
-    if not OCCURRED_AT_MIN_MS <= time_ms < OCCURRED_AT_END_MS:
+    if not _is_plausible(time_ms):
         raise Rejected(RejectReason.IMPLAUSIBLE_TIME)
     if partition_of(account_id, partitions) != record.partition:
         raise Rejected(RejectReason.WRONG_PARTITION)
     event = _event(record, fields, time_ms, settings)
     is_ahead = record.timestamp_ms >= 0 and time_ms > record.timestamp_ms + settings.future_skew_ms
     return event.clamped_to(record.timestamp_ms) if is_ahead else event
+
+
+def plausible_ms(value: bytes | None) -> float:
+    """Return the time of a record, whatever else becomes of it; -inf if it tells none that is plausible."""
+    try:
+        fields = parse_json(value or b"")
+    except Rejected:
+        return -inf
+    time_ms = instant_ms(fields.get("occurred_at")) if isinstance(fields, dict) else None
+    return time_ms if time_ms is not None and _is_plausible(time_ms) else -inf
+
+
+def _is_plausible(time_ms: int) -> bool:
+    return OCCURRED_AT_MIN_MS <= time_ms < OCCURRED_AT_END_MS
 
 
 def _event(record: Recorded, fields: Fields, time_ms: int, settings: Settings) -> Event:
@@ -108,11 +123,12 @@ def _kind(source: Input, fields: Fields) -> EventKind:
 
 
 def _pages(source: Input, fields: Fields, settings: Settings) -> set[str]:
-    """Return the kinds of the page that was visited; `path` is preferred, else the path of `url` is taken."""
+    """Return the kinds of the page that was visited; its address is `path`, else `url`."""
     if source is not Input.PAGE_VISITS:
         return set()
     path, url = fields.get("path"), fields.get("url")
-    return settings.page_kinds(url_path(url) if path is None and url is not None else path)
+    address = url if path is None else path
+    return set() if address is None else settings.page_kinds(address_path(address))
 
 
 def _natural_key(source: Input, fields: Fields) -> tuple[str, ...] | None:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, SOURCE_BY_NAME, Signal
+from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, FACT_BY_NAME, SOURCE_BY_NAME, Signal
 from schemas.reasons import EventNote
 from tests.auditor.days import local_day
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.auditor.settings import Settings
 
 VOLUME_CAP, INCIDENT_CAP = 65_535, 255
+NUMBER_MAX = 10**15
 
 
 class Told(NamedTuple):
@@ -139,7 +140,7 @@ class History:
     def kind(self, now_ms: int) -> Any:
         """Return what the account is to us at an instant."""
         kind = self.fact("kind", now_ms)
-        return DEFAULT_KIND if kind is None else kind
+        return kind if is_readable("kind", kind) else DEFAULT_KIND
 
     def is_closed(self, now_ms: int) -> bool:
         return bool(self.kind(now_ms) == CLOSED_KIND)
@@ -150,6 +151,14 @@ class History:
         for time_ms, is_admin in self.visits:
             state = _with_visit(state, time_ms, quiet_ms, repeat_after_ms, is_admin=is_admin)
         return state
+
+
+def is_readable(name: str, value: Any) -> bool:
+    """Tell whether a value of a fact of the catalogue is one that models can read."""
+    categories = FACT_BY_NAME[name].values
+    if categories:
+        return value in categories
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= NUMBER_MAX
 
 
 def _with_visit(

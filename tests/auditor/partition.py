@@ -84,18 +84,18 @@ class Memory:
     previous: set[Hashable] = field(default_factory=set)
 
     def begin(self, day: int) -> None:
-        """Begin a new generation if the day is another."""
+        """Begin a new generation if the day is another or the current one is full."""
         if self.day != day:
             self.previous = self.current if self.day == day - 1 else set()
             self.day, self.current = day, set()
+        elif len(self.current) >= GENERATION_MAX:
+            self.previous, self.current = self.current, set()
 
     def knows(self, key: Hashable) -> bool:
         return key in self.current or key in self.previous
 
     def add(self, key: Hashable) -> None:
         self.current.add(key)
-        if len(self.current) >= GENERATION_MAX:
-            self.previous, self.current = self.current, set()
 
 
 class Partition:
@@ -109,8 +109,8 @@ class Partition:
         self.notes: Counter[str] = Counter()
         self.rejects: list[tuple[Input, Reject]] = []
         self.halts: list[tuple[Input, int]] = []
-        self._ids = Memory()
-        self._natural_keys = Memory()
+        self.left = 0
+        self._memory = Memory()
         self._largest_key_ms = -inf
         self._largest_time_ms = -inf
         self._clock_ms = -inf
@@ -125,32 +125,31 @@ class Partition:
             i: [(key, event) for key, event in queue if _is_taken(key, barrier, until_ms)]
             for i, queue in queues.items()
         }
-        held = {i for i, queue in queues.items() if barrier and any(key > barrier for key, _ in queue)}
-        held |= {i for i, _ in self.halts}
-        self._collect_rejects(lanes, queues, barrier)
-        self._take_all(taken, held)
-        if not held:
+        left = {i: queue[len(taken[i]) :] for i, queue in queues.items()}
+        self.left = sum(map(len, left.values()))
+        self._collect_rejects(lanes, left)
+        self._take_all(taken, endless={i for i in left if left[i]} | {i for i, _ in self.halts})
+        if not self.halts:
             self._move_clock(self._largest_time_ms - self.settings.grace_ms if until_ms is None else until_ms)
 
     def _barrier(self, queues: dict[Input, list[tuple[Key, Event]]]) -> Key | None:
         """Return the last key that a halt lets pass: that of the halted input's last event. None without a halt."""
         return min((queues[i][-1][0] if queues[i] else NOTHING_BEFORE for i, _ in self.halts), default=None)
 
-    def _collect_rejects(
-        self, lanes: dict[Input, Lane], queues: dict[Input, list[tuple[Key, Event]]], barrier: Key | None
-    ) -> None:
-        """Keep the rejects that lie before the first event that a halt holds back."""
+    def _collect_rejects(self, lanes: dict[Input, Lane], left: dict[Input, list[tuple[Key, Event]]]) -> None:
+        """Keep the rejects that lie before the first event of their input that is not taken."""
         for i, lane in lanes.items():
-            left = [key.offset for key, _ in queues[i] if barrier is not None and key > barrier]
-            self.rejects += [(i, reject) for reject in lane.rejects if reject.offset < min(left, default=inf)]
+            end = left[i][0][0].offset if left[i] else inf
+            self.rejects += [(i, reject) for reject in lane.rejects if reject.offset < end]
 
-    def _take_all(self, taken: dict[Input, list[tuple[Key, Event]]], held: set[Input]) -> None:
+    def _take_all(self, taken: dict[Input, list[tuple[Key, Event]]], endless: set[Input]) -> None:
+        """Take events in order; an input that holds more than these never comes to its end."""
         left = {i: len(queue) for i, queue in taken.items()}
-        frontiers = {i: -inf if left[i] or i in held else inf for i in taken}
+        frontiers = {i: -inf if left[i] or i in endless else inf for i in taken}
         for key, event in sorted((pair for queue in taken.values() for pair in queue), key=_key):
             self._take(key, event)
             left[event.input] -= 1
-            has_more = left[event.input] > 0 or event.input in held
+            has_more = left[event.input] > 0 or event.input in endless
             frontiers[event.input] = key.time_ms if has_more else inf
             self._follow(frontiers)
 
@@ -170,16 +169,14 @@ class Partition:
         self.notes.update(note.value for note in notes)
 
     def _is_duplicate(self, event: Event) -> bool:
-        day = int(self._largest_key_ms // DAY_MS)
-        self._ids.begin(day)
-        self._natural_keys.begin(day)
-        event_key = (event.input, event.event_id)
-        natural_key = None if event.natural_key is None else (*event.natural_key, event.time_ms)
-        if self._ids.knows(event_key) or (natural_key is not None and self._natural_keys.knows(natural_key)):
+        self._memory.begin(int(self._largest_key_ms // DAY_MS))
+        keys: list[Hashable] = [(event.input, event.event_id)]
+        if event.natural_key is not None:
+            keys.append((*event.natural_key, event.time_ms))
+        if any(self._memory.knows(key) for key in keys):
             return True
-        self._ids.add(event_key)
-        if natural_key is not None:
-            self._natural_keys.add(natural_key)
+        for key in keys:
+            self._memory.add(key)
         return False
 
     def _apply(self, event: Event) -> set[EventNote]:
@@ -187,7 +184,7 @@ class Partition:
         if account is None:
             account = Account(event.account_id, self.number, self.settings)
             self.accounts[event.account_id] = account
-        notes = account.take(event, self.outputs)
+        notes = account.take(event, self._clock_ms, self.outputs)
         assert account.now_ms is not None
         self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
         return notes

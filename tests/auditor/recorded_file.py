@@ -9,18 +9,29 @@ from schemas.events import RECORDED_TYPES
 from schemas.reasons import RejectReason
 from tests.auditor.event import Recorded
 from tests.auditor.exact import partition_of
-from tests.auditor.wire import Fields, Rejected, instant_ms, is_account_id, is_text, parse_json
+from tests.auditor.wire import (
+    Fields,
+    Members,
+    Rejected,
+    holds,
+    instant_ms,
+    is_instant,
+    is_text,
+    optional,
+    parse_json,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from schemas.topics import Input
 
 NOT_RECORDED = -1
+ROUTING = {"type": is_text, "account_id": is_text, "received_at": optional(is_instant)}
 
 Broken = tuple[int, RejectReason]
 
 
 def read_recorded(content: bytes, partitions: int) -> tuple[list[Recorded], list[Broken]]:
-    """Return the records of a file, and the lines (counted from 1) that belong to no input or account.
+    """Return the records of a file, and the lines (counted from 1) that cannot be routed.
 
     Blank lines are skipped. The offset of a record is its ordinal within its type and partition.
     """
@@ -46,17 +57,14 @@ def _routable(line: bytes) -> tuple[Input, Fields]:
     """Return the input of a line and its fields, of which only those that route it are checked.
 
     Raises:
-        Rejected: `not_json`, `wrong_type` or `bad_account_id`.
+        Rejected: `not_json` or `wrong_type`.
     """
     fields = parse_json(line)
-    source = (
-        RECORDED_TYPES.get(fields["type"]) if type(fields) is dict and is_text(fields.get("type")) else None
-    )
+    if type(fields) is not Members or not holds(fields, ROUTING):
+        raise Rejected(RejectReason.WRONG_TYPE)
+    source = RECORDED_TYPES.get(fields["type"]) if "type" in fields and "account_id" in fields else None
     if source is None:
         raise Rejected(RejectReason.WRONG_TYPE)
-    account_id = fields.get("account_id")
-    if not is_text(account_id) or not is_account_id(account_id):
-        raise Rejected(RejectReason.BAD_ACCOUNT_ID)
     return source, fields
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from schemas.topics import Input
-from tests.auditor.event import Event, Recorded
+from tests.auditor.event import Event, Recorded, plausible_ms
 from tests.auditor.exact import DAY_MS
 from tests.auditor.partition import Lane, Partition, decode_lane
 from tests.auditor.recorded_file import read_recorded
@@ -49,6 +49,7 @@ class Audit:
         final: per account its partition, `models` (per model score and coverage in thousandths, band), open reasons,
             last active day and number of known gaps.
         halts: (partition, input, offset of the 100th reject in a row).
+        left: how many accepted events were not taken: beyond the end, or behind a halt.
     """
 
     score_changes: list[Payload] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Audit:
     notes: Counter[str] = field(default_factory=Counter)
     final: dict[str, Payload] = field(default_factory=dict)
     halts: list[tuple[int, Input, int]] = field(default_factory=list)
+    left: int = 0
 
 
 def audit(
@@ -92,7 +94,7 @@ def audit(
         for source in Input
     }
     if not keyed:
-        _clamp_to_other_inputs(lanes)
+        _clamp_to_other_inputs(records, lanes)
     result = Audit()
     for number in range(partitions):
         partition = Partition(number, settings)
@@ -101,12 +103,10 @@ def audit(
     return result
 
 
-def _clamp_to_other_inputs(lanes: dict[tuple[int, Input], Lane]) -> None:
+def _clamp_to_other_inputs(records: Sequence[Recorded], lanes: dict[tuple[int, Input], Lane]) -> None:
     """Set back events that say nothing of when they were received, if no other input of the file is within a day."""
     largest = {
-        source: max(
-            (e.time_ms for (_, i), lane in lanes.items() if i is source for e in lane.events), default=-inf
-        )
+        source: max((plausible_ms(r.value) for r in records if r.input is source), default=-inf)
         for source in Input
     }
     for (_, source), lane in lanes.items():
@@ -127,6 +127,7 @@ def _add(result: Audit, partition: Partition) -> None:
         (source, partition.number, reject.offset, reject.reason.value) for source, reject in partition.rejects
     ]
     result.notes += partition.notes
+    result.left += partition.left
     result.final |= {name: account.final() for name, account in partition.accounts.items()}
     result.halts += [(partition.number, source, offset) for source, offset in partition.halts]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from schemas.catalogue import SOURCE_BY_NAME, Signal
 from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE
 from tests.auditor.exact import half_up
-from tests.auditor.settings import is_categorical
+from tests.auditor.history import is_readable
 
 if TYPE_CHECKING:
     from tests.auditor.history import History
@@ -100,10 +100,10 @@ def _silence_in_gaps(at: Moment) -> int | None:
 
 def _fact(component: Component, at: Moment) -> int | str | None:
     value = at.history.fact(component.source or "", at.now_ms)
-    if is_categorical(component.source):
-        return value if isinstance(value, str) and value in component.table else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_readable(component.source or "", value):
         return None
+    if component.curve == "table":
+        return str(value) if value in component.table else None
     return half_up(Fraction(value) * 1000)
 
 

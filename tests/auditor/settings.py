@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.catalogue import FACT_BY_NAME, FEATURE_BY_NAME, SOURCES, EventKind, Source
+from schemas.catalogue import FEATURE_BY_NAME, SOURCES, EventKind, Source
 from schemas.reasons import Rule, Severity
 from tests.auditor.exact import DAY_MS, scaled
 
 WINDOWED = ("count", "active_days", "ratio")
 FIRST_BAND_STARTS_AT = 0
-URL = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*).*", re.DOTALL)
+ADDRESS_CHARACTERS_MAX = 2000
+SCHEME_CHARACTERS = string.ascii_letters + string.digits + "+.-"
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ class Settings:
         ]
         return max(spans, default=None)
 
-    def page_kinds(self, path: str | None) -> set[str]:
+    def page_kinds(self, path: str) -> set[str]:
         """Return the kinds of a page; it may have several."""
-        return {kind for kind, pattern in self.page_patterns if path is not None and pattern.fullmatch(path)}
+        return {kind for kind, pattern in self.page_patterns if pattern.fullmatch(path)}
 
     def sources_of(self, kind: EventKind, pages: set[str]) -> list[Source]:
         """Return the sources that an event of this kind, on a page of these kinds, is counted in."""
@@ -117,11 +119,14 @@ class Settings:
         return kind in source.kinds or not pages.isdisjoint(source.pages)
 
 
-def url_path(url: str) -> str:
-    """Return the path of a URL (RFC 3986, appendix B)."""
-    match = URL.fullmatch(url)
-    assert match, url
-    return match[1]
+def address_path(address: str) -> str:
+    """Return the path of a page's address: from behind `scheme://host`, if it has one, to the first `?` or `#`."""
+    ends = [at for at, character in enumerate(address[:ADDRESS_CHARACTERS_MAX]) if character in "?#"]
+    path = address[: min([*ends, ADDRESS_CHARACTERS_MAX])]
+    scheme, separator, rest = path.partition("://")
+    if separator and scheme.isascii() and scheme[:1].isalpha() and not scheme.strip(SCHEME_CHARACTERS):
+        path = rest[rest.index("/") :] if "/" in rest else ""
+    return path or "/"
 
 
 def read_settings(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> Settings:
@@ -213,8 +218,3 @@ def _read_component(component: dict[str, Any]) -> Component:
         anchors=tuple((scaled(x, scale), scaled(y, 1000)) for x, y in anchors),
         table={name: scaled(y, 1000) for name, y in (component.get("table") or {}).items()},
     )
-
-
-def is_categorical(fact: str | None) -> bool:
-    """Tell whether a fact has categories rather than numbers."""
-    return fact is not None and bool(FACT_BY_NAME[fact].values)

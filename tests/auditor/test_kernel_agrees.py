@@ -1,23 +1,124 @@
-"""The kernel and the auditor, two programs written from one document, agree to the last unit over simulated months."""
+"""The kernel and the auditor, two programs written from one document, agree to the last unit.
+
+Over months of a simulated company, clean and with bad records in it, and over small histories concentrated on edges.
+`LATIDO_AUDIT_SEEDS=n` compares n cases of each kind that is drawn by seed.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.program import load_program
 from agents.replay import replay_files
+from agents.simulation import Company, Span
 from agents.simulation.command import simulate
+from agents.simulation.hostile import hostile_records
 from schemas import policy
-from tests.auditor.reference import Audit, audit_file
+from schemas.reasons import RejectReason
+from schemas.topics import INPUT_TOPICS, Input
+from tests.auditor import edges
+from tests.auditor.core import differences, program_of, run_core
+from tests.auditor.event import Recorded
+from tests.auditor.exact import partition_of
+from tests.auditor.recorded_file import read_recorded
+from tests.auditor.reference import Audit, audit, audit_file
+from tests.auditor.scenarios import Tree, component, default_policy, model, retention
 
 POLICY = Path(policy.__file__).parent / "policies/default.yaml"
 MODELS = Path(policy.__file__).parent / "models"
+DAY_MS = 86_400_000
+SEEDS = int(os.environ.get("LATIDO_AUDIT_SEEDS", "0"))
+
+
+# --- small histories concentrated on edges -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(SEEDS or 28))
+def test_a_history_concentrated_on_edges_ends_alike_in_every_output_reject_and_note(seed: int) -> None:
+    records, world = edges.case(seed)
+    auditor = audit(records, **world._asdict())
+    assert differences(run_core(records, **world._asdict()), auditor) == []
+    assert auditor.dead_letters
+
+
+@pytest.mark.parametrize("seed", range(SEEDS or 14))
+def test_a_recorded_file_concentrated_on_edges_replays_alike(tmp_path: Path, seed: int) -> None:
+    world = edges.world(seed)._replace(keyed=False)
+    content = edges.recorded_lines(seed, world)
+    (tmp_path / "recording.jsonl").write_bytes(content)
+    program = program_of(world.policy, world.models)
+    replay_files(
+        [tmp_path / "recording.jsonl"], program, partitions=world.partitions, until_ms=None, out=tmp_path
+    )
+    records, broken = read_recorded(content, world.partitions)
+    auditor = audit(records, **world._asdict())
+    assert_files_equal(tmp_path, auditor)
+    unroutable = [(None, line, reason.value) for line, reason in broken]
+    rejected = [
+        (INPUT_TOPICS[source].name, at, why)
+        for source, _, at, why in auditor.dead_letters
+        if source is not None
+    ]
+    found = [
+        (dead["topic"], dead["offset"], dead["reason"]) for dead in lines(tmp_path / "dead-letters.jsonl")
+    ]
+    assert Counter(found) == Counter(unroutable + rejected)
+
+
+def test_the_edges_are_hit() -> None:
+    """What the comparison rests on: in the cases together, everything that can happen does so many times."""
+    found = Audit()
+    for seed in range(14):
+        records, world = edges.case(seed)
+        one = audit(records, **world._asdict())
+        found.score_changes += one.score_changes
+        found.disengagements += one.disengagements
+        found.dead_letters += one.dead_letters
+        found.notes += one.notes
+        found.halts += one.halts
+    causes = Counter(change["cause"]["kind"] for change in found.score_changes)
+    assert all(causes[kind] >= 30 for kind in ("event", "fact", "time", "evidence")), causes
+    words = Counter(change["new"]["band"] for change in found.score_changes)
+    assert all(
+        words[band] >= 30 for band in ("low", "high", "top", "insufficient_evidence", "not_applicable")
+    )
+    statuses = Counter((alert["status"], alert["resolved_by"]) for alert in found.disengagements)
+    assert all(
+        statuses[wanted] >= 5
+        for wanted in (
+            ("firing", None),
+            ("escalated", None),
+            ("resolved", "activity"),
+            ("resolved", "quiet_period"),
+            ("resolved", "closed"),
+        )
+    ), statuses
+    assert {reason["rule"] for alert in found.disengagements for reason in alert["reasons"]} == {
+        "silence",
+        "absolute_silence",
+        "risk_page",
+    }
+    assert all(
+        found.notes[note] >= 30
+        for note in ("future_clamped", "unknown_value", "duplicate", "late_for_rhythm", "too_late")
+    ), found.notes
+    assert len({reason for _, _, _, reason in found.dead_letters}) >= 6
+    assert found.halts
+
+
+# --- months of a simulated company -------------------------------------------------------------------------------
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def by_account(payloads: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -34,34 +135,113 @@ def by_account(payloads: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]
     return found
 
 
+def assert_files_equal(folder: Path, audit: Audit) -> None:
+    """Messages and last scores of a replay must be those of the auditor."""
+    for name, theirs in (("score-changes", audit.score_changes), ("disengagements", audit.disengagements)):
+        assert by_account(lines(folder / f"{name}.jsonl")) == by_account(theirs)
+    views = lines(folder / "accounts.jsonl")
+    assert {view["account_id"] for view in views} == set(audit.final)
+    for view in views:
+        for shown in view["scores"]:
+            last = audit.final[view["account_id"]]["models"][shown["model"]]
+            assert shown["score"] == (None if last["score"] is None else last["score"] / 1000)
+            assert (shown["band"], shown["coverage"]) == (last["band"], last["coverage"] / 1000)
+
+
 def compare(recording: Path, folder: Path, *, partitions: int = 2, rules: Path | None = None) -> Audit:
     """Replay and audit one recording; messages and last scores must be equal."""
     program = load_program("default" if rules is None else str(rules))
     replay_files([recording], program, partitions=partitions, until_ms=None, out=folder)
     audit = audit_file(recording, partitions, None, rules or POLICY, MODELS)
-    for name, theirs in (("score-changes", audit.score_changes), ("disengagements", audit.disengagements)):
-        mine = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-        assert by_account(mine) == by_account(theirs)
-    for line in (folder / "accounts.jsonl").read_text().splitlines():
-        view = json.loads(line)
-        theirs_last = audit.final[view["account_id"]]["models"]["retention"]
-        assert view["scores"][0]["score"] == (
-            None if theirs_last["score"] is None else theirs_last["score"] / 1000
-        )
-        assert view["scores"][0]["band"] == theirs_last["band"]
+    assert_files_equal(folder, audit)
     return audit
 
 
-@pytest.mark.parametrize("seed", [21, 22, 23])
-def test_score_changes_and_episodes_of_simulated_months_are_equal(tmp_path: Path, seed: int) -> None:
-    recording = tmp_path / "company.jsonl"
+# the clocks change: Lord Howe by half an hour on 4 October 2026, Sao Paulo at midnight on 4 November 2018
+@pytest.mark.parametrize(
+    ("seed", "zone", "until", "partitions"),
+    [
+        (21, "UTC", "2026-11-01", 2),
+        (22, "Australia/Lord_Howe", "2026-11-01", 1),
+        (23, "America/Sao_Paulo", "2018-12-20", 3),
+    ],
+)
+def test_score_changes_and_episodes_of_simulated_months_are_equal(
+    tmp_path: Path, seed: int, zone: str, until: str, partitions: int
+) -> None:
+    recording, rules = tmp_path / "company.jsonl", tmp_path / "policy.yaml"
+    rules.write_text(POLICY.read_text().replace("time_zone: UTC", f"time_zone: {zone}"))
     arguments = (
-        f"--accounts 16 --days 120 --seed {seed} --volume 0.15 --until 2026-11-01T00:00:00Z --out {recording}"
+        f"--accounts 16 --days 120 --seed {seed} --volume 0.15 --until {until}T00:00:00Z --out {recording}"
     )
     simulate.main(arguments.split(), standalone_mode=False)
-    audit = compare(recording, tmp_path / "out")
+    audit = compare(recording, tmp_path / "out", partitions=partitions, rules=rules)
     assert len(audit.score_changes) > 50
     assert len(audit.disengagements) > 0
+
+
+def told() -> Tree:
+    """Return a model of what the company's people tell of an account, numbers and categories."""
+    sentiment = {"good": 100, "neutral": 50, "poor": 0}
+    return model(
+        component(
+            "nps", 2, metric={"feature": "fact", "source": "nps"}, ramp=[[-100, 0], [0, 50], [100, 100]]
+        ),
+        component(
+            "size",
+            1,
+            metric={"feature": "fact", "source": "arr"},
+            steps=[[0, 20], [12_000, 60], [60_000, 100]],
+        ),
+        component("mood", 2, metric={"feature": "fact", "source": "csm_sentiment"}, table=sentiment),
+        model="told",
+        min_change=1,
+    )
+
+
+def besieged(seed: int, start_ms: int, partitions: int, days: int = 75) -> list[Recorded]:
+    """Return months of a company with a bad record after every twelfth, and repeats of what came shortly before."""
+    good = list(Company(Span(seed=seed, accounts=8, start_ms=start_ms, days=days, volume=0.15)))
+    bad = hostile_records(np.random.default_rng(seed), good, len(good) // 12)
+    offsets: Counter[tuple[Input, int]] = Counter()
+    records = []
+
+    def send(source: Input, partition: int, key: bytes | None, value: bytes | None, stamp_ms: int) -> None:
+        offset = offsets[source, partition]
+        offsets[source, partition] += 1
+        records.append(Recorded(source, partition, offset, key, value, stamp_ms))
+
+    for number, event in enumerate(good):
+        for one in (event, *good[number - 5 : number - 4] * (number % 40 == 39)):
+            home = partition_of(one.account_id, partitions)
+            send(one.topic, home, one.account_id.encode(), one.body, event.occurred_ms)
+        if number % 12 == 11:
+            broken = next(bad)
+            home = partition_of((broken.key or b"").decode(), partitions) + broken.partition_shift
+            send(broken.topic, home % partitions, broken.key, broken.value, event.occurred_ms)
+    return records
+
+
+@pytest.mark.parametrize("seed", range(SEEDS or 3))
+def test_months_of_a_company_among_bad_records_end_alike_in_every_output_reject_and_note(seed: int) -> None:
+    zone, first_day = list(edges.ZONES.items())[(seed + 2) % len(edges.ZONES)]
+    start_ms = (date.fromisoformat(first_day) - date(1970, 1, 1)).days * DAY_MS
+    world = edges.World(
+        default_policy(models=["retention", "told"], time_zone=zone),
+        {"retention": retention(), "told": told()},
+        partitions=seed % 3 + 2,
+        until_ms=start_ms + 120 * DAY_MS,
+    )
+    records = besieged(seed, start_ms, world.partitions)
+    auditor = audit(records, **world._asdict())
+    assert differences(run_core(records, **world._asdict()), auditor) == []
+    assert {reason for _, _, _, reason in auditor.dead_letters} == {reason.value for reason in RejectReason}
+    assert {change["model"] for change in auditor.score_changes} == {"retention", "told"}
+    assert auditor.notes["duplicate"]
+    assert auditor.disengagements
+
+
+# --- told by hand ------------------------------------------------------------------------------------------------
 
 
 class Recording:

@@ -28,6 +28,14 @@ ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 Fields = dict[str, Any]
 
 
+class Members(dict[str, Any]):
+    """A JSON object: of a repeated name the last value counts; `pairs` has them all."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
 class Rejected(Exception):
     """The record is a dead letter."""
 
@@ -44,7 +52,7 @@ def parse_json(value: bytes) -> Any:
     """
     try:
         text = value.decode("utf-8")
-        content = json.loads(text, parse_constant=_no_constant, parse_int=_whole)
+        content = json.loads(text, parse_constant=_no_constant, parse_int=_whole, object_pairs_hook=Members)
     except (ValueError, RecursionError):
         raise Rejected(RejectReason.NOT_JSON) from None
     if _has_lone_surrogate(text):
@@ -127,7 +135,7 @@ def is_fact(value: Any) -> bool:
 
 
 def is_facts(value: Any) -> bool:
-    return type(value) is dict and all(is_fact(item) for item in value.values())
+    return type(value) is Members and all(is_fact(item) for _, item in value.pairs)
 
 
 def optional(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -185,19 +193,22 @@ def checked_fields(source: Input, value: bytes | None, *, recorded: bool) -> Fie
     if len(value) > VALUE_BYTES_MAX:
         raise Rejected(RejectReason.VALUE_TOO_LARGE)
     fields = parse_json(value)
-    if type(fields) is not dict or not _types_hold(source, fields, recorded=recorded):
+    if type(fields) is not Members or not _types_hold(source, fields, recorded=recorded):
         raise Rejected(RejectReason.WRONG_TYPE)
     if not is_account_id(fields["account_id"]):
         raise Rejected(RejectReason.BAD_ACCOUNT_ID)
     return fields
 
 
-def _types_hold(source: Input, fields: Fields, *, recorded: bool) -> bool:
+def _types_hold(source: Input, fields: Members, *, recorded: bool) -> bool:
     required = IN_EVERY_EVENT | REQUIRED[source]
     known = required | OPTIONAL[source] | ({"received_at": optional(is_instant)} if recorded else {})
-    return all(name in fields for name in required) and all(
-        check(fields[name]) for name, check in known.items() if name in fields
-    )
+    return all(name in fields for name in required) and holds(fields, known)
+
+
+def holds(fields: Members, known: dict[str, Callable[[Any], bool]]) -> bool:
+    """Tell whether every value of every known name has the type that it must have."""
+    return all(known[name](value) for name, value in fields.pairs if name in known)
 
 
 def is_account_id(value: str) -> bool:

@@ -1,0 +1,177 @@
+"""The core as a black box: the records that the auditor judged go through it, and what it says is told alike."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.observer import NullPartitionObserver
+from agents.partition import Partition
+from agents.zones import zone_table
+from schemas.model_file import ModelFile
+from schemas.policy import Policy
+from schemas.reasons import EventNote
+from schemas.records import Chunk, OutputRecord
+from schemas.topics import INPUT_TOPICS, Input, Output
+from streams.merge import ENDLESS_MS
+from streams.plan import Program, compile_program
+from streams.views import view_record
+from tests.auditor.reference import Audit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.auditor.event import Recorded
+    from tests.auditor.reference import DeadLetter
+
+zone = cache(zone_table)
+MADE_WHEN_READ = (EventNote.FUTURE_CLAMPED, EventNote.UNKNOWN_VALUE)
+"""The core makes these of events that are never taken, too."""
+ORDINAL_OF = {INPUT_TOPICS[source].name: source for source in Input}
+
+
+class Heard(NullPartitionObserver):
+    """Counts the notes that a partition made."""
+
+    def __init__(self) -> None:
+        self.notes: Counter[str] = Counter()
+
+    def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
+        self.notes.update({note.value: count for note, count in notes.items()})
+
+
+def program_of(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> Program:
+    """Return the program of the trees of a policy file and of the models that it names."""
+    rules = Policy.model_validate(policy)
+    files = [ModelFile.model_validate(models[name]) for name in rules.models]
+    return compile_program(rules, files, zone(rules.time_zone))
+
+
+def run_core(
+    records: Sequence[Recorded],
+    *,
+    policy: dict[str, Any],
+    models: dict[str, dict[str, Any]],
+    partitions: int,
+    until_ms: int | None,
+    keyed: bool,
+) -> Audit:
+    """Return what the core makes of records; the arguments are those of the auditor.
+
+    Everything is offered before the first step, and the clock moves after each event: so what is late beyond the
+    grace has one right answer, too.
+    """
+    program = program_of(policy, models)
+    found = Audit()
+    for number in range(partitions):
+        heard = Heard()
+        machine = Partition(program, partition=number, partitions=partitions, observer=heard, keyed=keyed)
+        if until_ms is not None:
+            machine.merge.until_ms = until_ms
+        for source in Input:
+            lane = [r for r in records if r.partition == number and r.input is source]
+            if lane:
+                machine.offer(source, chunk_of(lane))
+            machine.end_reached(source, ENDLESS_MS)
+        while machine.step(1) or machine.due_now():
+            pass
+        if machine.halted is None:
+            end_ms = machine.merge.largest_ms - machine.grace_ms if until_ms is None else until_ms
+            machine.merge.clock_ms = max(machine.merge.clock_ms, end_ms)
+            machine.sweep_all()
+        _add(found, machine, heard)
+    return found
+
+
+def chunk_of(lane: Sequence[Recorded]) -> Chunk:
+    """Return records of one input and partition as one chunk."""
+    return Chunk(
+        [record.key for record in lane],
+        [record.value for record in lane],
+        np.array([record.offset for record in lane], np.int64),
+        np.array([record.timestamp_ms for record in lane], np.int64),
+    )
+
+
+def _add(found: Audit, machine: Partition, heard: Heard) -> None:
+    for record in machine.drain().outputs:
+        if record.topic is Output.DEAD_LETTERS:
+            found.dead_letters.append(_dead_letter(record))
+        elif record.topic is Output.SCORE_CHANGES:
+            found.score_changes.append(json.loads(record.value))
+        elif record.topic is Output.DISENGAGEMENTS:
+            found.disengagements.append(_without_summary(record.value))
+    for row in machine.accounts.existing():
+        view = json.loads(view_record(machine.accounts, row).value)
+        found.final[view["account_id"]] = _final(view, machine.partition)
+    found.notes += heard.notes
+    queues = machine.merge.queues.items()
+    found.halts += [(machine.partition, source, queue.offered) for source, queue in queues if queue.halting]
+
+
+def _dead_letter(record: OutputRecord) -> DeadLetter:
+    told = {name.removeprefix("latido_"): value.decode() for name, value in record.headers}
+    return (ORDINAL_OF[told["topic"]], int(told["partition"]), int(told["offset"]), told["reason"])
+
+
+def _without_summary(value: bytes) -> dict[str, Any]:
+    payload: dict[str, Any] = json.loads(value)
+    assert payload.pop("summary")
+    return payload
+
+
+def _final(view: dict[str, Any], partition: int) -> dict[str, Any]:
+    scores = {
+        shown["model"]: {
+            "score": None if shown["score"] is None else round(1000 * shown["score"]),
+            "band": shown["band"],
+            "coverage": round(1000 * shown["coverage"]),
+        }
+        for shown in view["scores"]
+    }
+    reasons = [reason["rule"] for episode in view["episodes"] for reason in episode["reasons"]]
+    return {"partition": partition, "models": scores, "open_reasons": reasons}
+
+
+def differences(core: Audit, auditor: Audit) -> list[str]:
+    """Return what the two do not say alike, one line each: messages by account in their order, and all the rest."""
+    found = []
+    for name in ("score_changes", "disengagements"):
+        mine, theirs = by_account(getattr(core, name)), by_account(getattr(auditor, name))
+        for account in sorted(mine.keys() | theirs.keys()):
+            found += _unequal(f"{name} of {account}", mine[account], theirs[account])
+    found += _unequal(
+        "dead letters", sorted(core.dead_letters, key=repr), sorted(auditor.dead_letters, key=repr)
+    )
+    notes = [note.value for note in EventNote if not (auditor.left and note in MADE_WHEN_READ)]
+    found += _unequal("notes", [(n, core.notes[n]) for n in notes], [(n, auditor.notes[n]) for n in notes])
+    found += _unequal("halts", core.halts, auditor.halts)
+    for account in sorted(core.final.keys() | auditor.final.keys()):
+        mine, theirs = core.final.get(account, {}), auditor.final.get(account, {})
+        found += [
+            f"{account} ends with {name} {mine.get(name)}, must be {theirs.get(name)}"
+            for name in ("partition", "models", "open_reasons")
+            if mine.get(name) != theirs.get(name)
+        ]
+    return found
+
+
+def by_account(payloads: Sequence[dict[str, Any]]) -> defaultdict[str, list[dict[str, Any]]]:
+    """Return messages by account, in their order."""
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for payload in payloads:
+        found[payload["account_id"]].append(payload)
+    return found
+
+
+def _unequal(what: str, mine: Sequence[Any], theirs: Sequence[Any]) -> list[str]:
+    """Return the first place at which two lists differ, if there is one."""
+    for i in range(max(len(mine), len(theirs))):
+        one, other = mine[i : i + 1], theirs[i : i + 1]
+        if one != other:
+            return [f"{what}, number {i}: the core says {one}, must be {other}"]
+    return []
