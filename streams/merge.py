@@ -81,8 +81,7 @@ class InputQueue:
             self._largest_ms = int(columns[-1, EVENT_KEY])
             self._blocks.append((columns, decoded.event_ids, decoded.facts))
             self.queued += len(columns)
-        else:
-            self._settle(None)
+        self._settle(None)
 
     def _halt_in_time(self, decoded: Decoded, last: int) -> tuple[npt.NDArray[np.int64], list[Reject], int]:
         columns, rejects = decoded.columns, decoded.rejects

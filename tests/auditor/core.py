@@ -141,9 +141,9 @@ def differences(core: Audit, auditor: Audit) -> list[str]:
     """Return what the two do not say alike, one line each: messages by account in their order, and all the rest."""
     found = []
     for name in ("score_changes", "disengagements"):
-        mine, theirs = by_account(getattr(core, name)), by_account(getattr(auditor, name))
-        for account in sorted(mine.keys() | theirs.keys()):
-            found += _unequal(f"{name} of {account}", mine[account], theirs[account])
+        said, due = by_account(getattr(core, name)), by_account(getattr(auditor, name))
+        for account in sorted(said.keys() | due.keys()):
+            found += _unequal(f"{name} of {account}", said[account], due[account])
     found += _unequal(
         "dead letters", sorted(core.dead_letters, key=repr), sorted(auditor.dead_letters, key=repr)
     )

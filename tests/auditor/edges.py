@@ -256,14 +256,15 @@ def _event(draw: Draw) -> Sent:
     draw.instants = [*draw.instants[-40:], time_ms]
     draw.count += 1
     source = rng.choices(list(Input), weights=[4, 4, 1, 2, 4])[0]
+    account = rng.choice(draw.accounts)
     fields = {
         "event_id": f"e{draw.count}",
-        "account_id": rng.choice(draw.accounts),
+        "account_id": account,
         "occurred_at": time_ms if rng.random() < 0.5 else _text(rng, time_ms),
     }
     fields |= _details(draw, source)
     received_ms = rng.choice([time_ms, time_ms, time_ms - 300_000, time_ms - 300_001, -1])
-    return source, fields["account_id"], fields, received_ms
+    return source, account, fields, received_ms
 
 
 def _text(rng: Random, time_ms: int) -> str:

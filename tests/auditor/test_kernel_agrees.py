@@ -24,7 +24,8 @@ from agents.simulation.hostile import hostile_records
 from schemas import policy
 from schemas.reasons import RejectReason
 from schemas.topics import INPUT_TOPICS, Input
-from tests.auditor import edges
+from streams import memory
+from tests.auditor import edges, partition
 from tests.auditor.core import differences, program_of, run_core
 from tests.auditor.event import Recorded
 from tests.auditor.exact import partition_of
@@ -61,7 +62,7 @@ def test_a_recorded_file_concentrated_on_edges_replays_alike(tmp_path: Path, see
     records, broken = read_recorded(content, world.partitions)
     auditor = audit(records, **world._asdict())
     assert_files_equal(tmp_path, auditor)
-    unroutable = [(None, line, reason.value) for line, reason in broken]
+    unroutable: list[tuple[str | None, int, str]] = [(None, line, reason.value) for line, reason in broken]
     rejected = [
         (INPUT_TOPICS[source].name, at, why)
         for source, _, at, why in auditor.dead_letters
@@ -71,6 +72,15 @@ def test_a_recorded_file_concentrated_on_edges_replays_alike(tmp_path: Path, see
         (dead["topic"], dead["offset"], dead["reason"]) for dead in lines(tmp_path / "dead-letters.jsonl")
     ]
     assert Counter(found) == Counter(unroutable + rejected)
+
+
+@pytest.mark.parametrize("seed", range(7))
+def test_a_memory_that_fills_up_forgets_alike(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(memory, "IDS_MAX", 5)
+    monkeypatch.setattr(partition, "GENERATION_MAX", 5)
+    records, world = edges.case(seed)
+    auditor = audit(records, **world._asdict())
+    assert differences(run_core(records, **world._asdict()), auditor) == []
 
 
 def test_the_edges_are_hit() -> None:

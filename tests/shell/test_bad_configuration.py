@@ -52,6 +52,23 @@ def test_every_mistake_of_a_model_is_named_with_its_line_and_value(tmp_path: Pat
     assert f"line {at}: " in told
 
 
+def test_numbers_finer_than_what_is_computed_are_refused_and_not_rounded(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        MODEL.read_text()
+        .replace("[[0.1, 0], [0.5, 45]", "[[0.1004, 0], [0.5, 45]", 1)
+        .replace("[[0, 100], [1, 30]", "[[0, 100], [1.5, 30]")
+        .replace("[1, 40]", "[1, 40.0005]")
+        .replace("hysteresis: 2", "hysteresis: 2.00001")
+    )
+    told = latido("models", "check", str(broken))
+    assert "4 mistake(s)" in told
+    assert "x 0.1004 is finer than feature 'ratio' is measured; write multiples of 0.001" in told
+    assert "x 1.5 is finer than feature 'count' is measured; write multiples of 1" in told
+    assert "40.0005 has more than three decimals; scores are exact to 0.001, round it" in told
+    assert "2.00001 has more than three decimals" in told
+
+
 def test_weights_that_do_not_add_up_are_refused_with_the_sum_that_was_found(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text(MODEL.read_text().replace("denominator: 100", "denominator: 17"))
