@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -58,6 +59,8 @@ _NATURAL_SEEDS: Final = {topic: xxh3_64_intdigest(f"natural key of {topic.name}"
 _ROUNDED_UP: Final = re.compile(rb"\.\d{3}999[5-9]")
 """A fraction of a second that rounding to microseconds, which is what msgspec does, raises by a millisecond."""
 _BEYOND_MICROSECONDS: Final = re.compile(r"(?<=\.\d{6})\d+")
+_FIRST, _LAST = itemgetter(0), itemgetter(-1)
+_OPENING, _CLOSING = set(b"{"), set(b"}")
 FAR_FUTURE_MS: Final = 1 << 60
 
 
@@ -239,10 +242,10 @@ def _times(events: list[Any]) -> npt.NDArray[np.int64]:
 
 def _parse(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int], list[Reject]]:
     values = chunk.values
-    if None not in values:
+    if all(values):
         joined = b"\n".join(values)  # type: ignore[arg-type]
         small = len(joined) <= VALUE_BYTES_MAX or max(map(len, values)) <= VALUE_BYTES_MAX  # type: ignore[arg-type]
-        if small and _is_one_object_a_line(joined, len(values)):
+        if small and _are_objects(values) and (joined.isascii() or _is_utf8(joined)):
             try:
                 events = _DECODERS[topic].decode_lines(joined)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -255,11 +258,12 @@ def _parse(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int], list[R
     return _parse_singly(topic, chunk)
 
 
-def _is_one_object_a_line(joined: bytes, lines: int) -> bool:
-    """Tell whether no value can reach into its neighbour, and all bytes are UTF-8 (unknown fields are not read)."""
-    if not joined.count(b"}\n{") == joined.count(b"\n") == lines - 1:
-        return False
-    return joined[:1] == b"{" and joined[-1:] == b"}" and (joined.isascii() or _is_utf8(joined))
+def _are_objects(values: Sequence[bytes | None]) -> bool:
+    """Tell whether all begin and end as objects do: joined, no value then reaches into its neighbour.
+
+    For "}", a line feed and "{" follow each other in JSON neither within an object nor, raw, within a text.
+    """
+    return set(map(_FIRST, values)) == _OPENING and set(map(_LAST, values)) == _CLOSING  # type: ignore[arg-type]
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -338,8 +338,8 @@ def _with_bad(rng: Random, good: list[Sent], *, halt: bool) -> list[Sent]:
         if number == halt_at:
             found += [(sent[0], sent[1], b"{", -1)] * rng.choice([98, 99, 100, 101])
         source, account, fields, received_ms = sent
-        if rng.random() < 0.06:
-            found.append(rng.choice(found[-50:]))
+        if rng.random() < 0.08:
+            found.append(rng.choice(found[-rng.choice([2, 8, 16, 50]) :]))
         if rng.random() < 0.02:
             found.append((source, account, fields | {"event_id": f"again-{len(found)}"}, received_ms))
         if rng.random() < 0.05:
