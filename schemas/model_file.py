@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from functools import cached_property
 from fractions import Fraction
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator

@@ -19,7 +19,7 @@ from schemas.records import Chunk, OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams.merge import ENDLESS_MS
 from streams.plan import Program, compile_program
-from streams.views import view_record
+from streams.views import view_records
 from tests.auditor.reference import Audit
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _add(found: Audit, machine: Partition, heard: Heard) -> None:
             found.score_changes.append(json.loads(record.value))
         elif record.topic is Output.DISENGAGEMENTS:
             found.disengagements.append(_without_summary(record.value))
-    for row in machine.accounts.existing():
-        view = json.loads(view_record(machine.accounts, row).value)
+    for record in view_records(machine.accounts, list(machine.accounts.existing())):
+        view = json.loads(record.value)
         found.final[view["account_id"]] = _final(view, machine.partition)
     found.notes += heard.notes
     queues = machine.merge.queues.items()
