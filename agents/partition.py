@@ -15,11 +15,12 @@ from schemas.records import Batch, OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams.accounts import Accounts
 from streams.cells import LATE_FOR_RHYTHM, TOO_LATE
+from streams.clock import NEVER_MS
 from streams.decode import Decoder, Place
 from streams.events import no_events
 from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
-from streams.merge import NEVER_MS, Merge, Progress, Taken
+from streams.merge import Merge, Progress, Taken
 from streams.messages import Messages
 from streams.view_queue import ViewQueue
 from streams.views import view_records
@@ -122,7 +123,7 @@ class Partition:
         taken = self.merge.take(rows_max)
         count = len(taken.columns)
         self._put_out([self._dead_letter(topic, reject) for topic, reject in taken.rejects])
-        moved = self.merge.clock_ms > clock_before
+        moved = taken.clock.now_ms[0] > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
         notes = {}
@@ -130,8 +131,9 @@ class Partition:
         if repeats:
             notes[EventNote.DUPLICATE] = repeats
         messages = Messages(self.accounts, self.partition, taken)
-        self.accounts.advance(taken.columns, taken.facts, clock_before, messages.emit)  # type: ignore[arg-type]
+        self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
+        self.merge.clock_ms = int(taken.clock.now_ms[0])
         if self.merge.clock_ms > NEVER_MS:
             self._sweeping = not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, count, messages.emit)
         self._events += count
@@ -142,7 +144,8 @@ class Partition:
 
     def sweep_all(self) -> None:
         """Fire everything that is due by the clock."""
-        messages = Messages(self.accounts, self.partition, Taken(no_events(), [], [], []))
+        nothing = Taken(no_events(), [], [], [], self.merge.clock())
+        messages = Messages(self.accounts, self.partition, nothing)
         while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
             pass
         self._put_out(messages.records)

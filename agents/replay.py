@@ -23,8 +23,8 @@ from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, RECORDED_TYPE
 from schemas.reasons import RejectReason
 from schemas.records import Chunk, OutputRecord
 from schemas.topics import Input, Output
+from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.decode import Refused, check_json, cut_instants, instant_ms
-from streams.merge import ENDLESS_MS, NEVER_MS
 from streams.murmur import partition_of
 from streams.views import view_records
 

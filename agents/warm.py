@@ -9,7 +9,7 @@ import numpy as np
 from agents.partition import Partition
 from schemas.records import Chunk
 from schemas.topics import Input
-from streams.merge import ENDLESS_MS
+from streams.clock import ENDLESS_MS
 
 if TYPE_CHECKING:
     from streams.plan import Program

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from schemas.events import AccountFacts
+    from streams.clock import Clock
     from streams.plan import Program
 
 _ROWS_MIN: Final = 1024
@@ -96,17 +97,14 @@ class Accounts:
         self,
         columns: npt.NDArray[np.int64],
         facts: Sequence[tuple[int, AccountFacts]],
-        clock_ms: int,
+        clock: Clock,
         emit: Callable[[Effects], None],
     ) -> None:
-        """Take events in order; ``emit`` is called with the notebook whenever it holds effects.
-
-        ``clock_ms`` is the clock before them: what is older is evaluated at the start of the clock's local day.
-        """
+        """Take events in order, from the clock before them; ``emit`` is called when the notebook holds effects."""
         cursors = np.zeros(2, np.int64)
         updates = self._updates(columns, facts)
         while True:
-            advance(self.cells, self.program.plan, self.effects, clock_ms, columns, updates, cursors)
+            advance(self.cells, self.program.plan, self.effects, clock, columns, updates, cursors)
             self._empty(emit)
             if cursors[0] == len(columns):
                 return

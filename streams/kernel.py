@@ -16,9 +16,10 @@ from streams.cells import (
     NO_FACT,
     TOO_LATE,
 )  # fmt: skip
+from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel
 from streams.days import local_day, start_of_day
-from streams.events import EVENT_MASK, EVENT_ROW, EVENT_TIME
+from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_MASK, EVENT_ROW, EVENT_TIME
 from streams.layout import (
     ABSOLUTE_SILENT_FOR,
     DAY,
@@ -48,6 +49,7 @@ from streams.plan import (
     DWELL,
     FELL_AT,
     FIRST_BAND,
+    GRACE_MS,
     KINDS,
     MIN_CHANGE,
     MIN_COVERAGE,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from streams.cells import Cells
+    from streams.clock import Clock
     from streams.effects import Effects
     from streams.plan import Plan
 
@@ -329,28 +332,32 @@ def advance(
     cells: Cells,
     plan: Plan,
     effects: Effects,
-    clock_ms: int,
+    clock: Clock,
     events: npt.NDArray[np.int64],
     updates: npt.NDArray[np.int64],
     cursors: npt.NDArray[np.int64],
 ) -> None:
-    """Take events in order, each after the instants of its account that are due before it.
+    """Take events in order, each after the instants of its account that are due before it or by the clock.
 
     Args:
         cells: the accounts.
         plan: what to compute.
         effects: the notebook; the call returns early, before an event, when it is full.
-        clock_ms: the clock before these events.
+        clock: the clock before these events; moved on.
         events: (events, EVENT_COLUMNS) int64.
         updates: (updates, FIXED_FACT_COLUMNS) int64, in the order of their events.
         cursors: (2,) int64, next event and next update; moved forward.
     """
-    today = start_of_day(plan.zone, local_day(plan.zone, clock_ms))
+    grace_ms = plan.scalars[GRACE_MS]
+    today, tomorrow = int64(NEVER_MS), int64(NEVER_MS)
     while cursors[0] < events.shape[0]:
         event = int64(cursors[0])
-        row, t = events[event, EVENT_ROW], events[event, EVENT_TIME]
+        row, t, clock_ms = events[event, EVENT_ROW], events[event, EVENT_TIME], int64(clock.now_ms[0])
+        if clock_ms >= tomorrow:
+            day = local_day(plan.zone, clock_ms)
+            today, tomorrow = start_of_day(plan.zone, day), start_of_day(plan.zone, day + 1)
         if row >= 0:
-            if not fire(cells, plan, effects, row, event, t) or not room(effects, plan):
+            if not fire(cells, plan, effects, row, event, max(t, clock_ms)) or not room(effects, plan):
                 return
             now = max(int64(cells.i64[row, NOW]), t, today)
             cells.i64[row, NOW] = now
@@ -358,6 +365,7 @@ def advance(
             apply_event(cells, plan, row, events[event, EVENT_MASK], t)
             cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
             evaluate(cells, plan, effects, row, event, fx.BY_EVENT, now)
+        move_clock(clock, events[event, EVENT_INPUT], events[event, EVENT_KEY], grace_ms)
         cursors[0] += 1
 
 

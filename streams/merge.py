@@ -16,26 +16,25 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from schemas.topics import Input
+from streams.clock import ENDLESS_MS, NEVER_MS, Clock
 from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_TIME, Decoded, Reject, no_events
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-NEVER_MS: Final = -(1 << 62)
-ENDLESS_MS: Final = 1 << 62
-"""Wall time of an input that will never have another record (in a replay)."""
 HALT_AFTER: Final = 100
 """Rejects in a row of one input that halt its partition."""
 LAST_RANK: Final = len(Input)
 
 
 class Taken(NamedTuple):
-    """Events in merge order, with what only Python needs, and the rejects that were passed."""
+    """Events in merge order with the clock before the first, what only Python needs, and the rejects passed."""
 
     columns: npt.NDArray[np.int64]
     event_ids: list[str]
     facts: list[tuple[int, object]]
     rejects: list[tuple[Input, Reject]]
+    clock: Clock
 
 
 class Progress(NamedTuple):
@@ -212,8 +211,12 @@ class Merge:
             self.queues[topic].waited_for = False
 
     def take(self, rows_max: int) -> Taken:
-        """Remove up to ``rows_max`` events whose place in the order is known, and move the clock."""
-        bound = self.bound
+        """Remove up to ``rows_max`` events whose place in the order is known.
+
+        The clock is moved up to the first of them; whoever takes them moves it on (``streams/clock.py``).
+        """
+        self._move_clock()
+        bound, clock = self.bound, self.clock()
         ready = {topic: queue.ready(bound, rows_max) for topic, queue in self.queues.items() if queue.queued}
         parts = [part for found in ready.values() for part in found if len(part)]
         columns = np.concatenate(parts) if parts else no_events()
@@ -230,13 +233,19 @@ class Merge:
                 event_ids += ids
             event_ids += [""] * (offered - count)
             start += offered
-        self._move_clock()
         ordered = order.tolist()
         told_at = [(j, facts[i]) for j, i in enumerate(ordered) if i in facts] if facts else []
-        return Taken(columns[order], [event_ids[i] for i in ordered], told_at, self._rejects())
+        return Taken(columns[order], [event_ids[i] for i in ordered], told_at, self._rejects(), clock)
 
     def _rejects(self) -> list[tuple[Input, Reject]]:
         return [(topic, reject) for topic, queue in self.queues.items() for reject in queue.passed_rejects()]
+
+    def clock(self) -> Clock:
+        """Return the clock and what moves it, as they are before the next event."""
+        inputs = np.array(
+            [[queue.frontier_ms, queue.queued, queue.ended_ms] for queue in self.queues.values()], np.int64
+        )
+        return Clock(np.array([self.clock_ms], np.int64), inputs)
 
     def _move_clock(self) -> None:
         frontier = min(queue.frontier_ms for queue in self.queues.values())

@@ -66,7 +66,7 @@ class Plan(NamedTuple):
     ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings``
     (S, RING_COLUMNS), ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and 1 if closed right, ``rules``
     (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``rhythm`` (RHYTHM_COLUMNS,), ``scalars``
-    (longest gap learned in days, slot of the rings' last days).
+    (longest gap learned in days, slot of the rings' last days, grace in ms).
     """
 
     components: npt.NDArray[np.int64]
@@ -80,7 +80,7 @@ class Plan(NamedTuple):
     zone: Zone
 
 
-HORIZON_DAYS, LAST_DAY_SLOT = range(2)
+HORIZON_DAYS, LAST_DAY_SLOT, GRACE_MS = range(3)
 
 
 class Program(NamedTuple):
@@ -118,7 +118,7 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zone: Zone) -> 
         bands=_table(bands, 2),
         rules=_rules(policy, layout),
         rhythm=_rhythm(policy),
-        scalars=np.array([policy.rhythm.horizon_days, layout.last_day], np.int64),
+        scalars=np.array([policy.rhythm.horizon_days, layout.last_day, policy.grace_s * 1000], np.int64),
         zone=zone,
     )
     return Program(policy, tuple(models), layout, plan, facts)

@@ -17,7 +17,7 @@ from schemas.policy import Policy
 from schemas.reasons import EventNote
 from schemas.records import Chunk, OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
-from streams.merge import ENDLESS_MS
+from streams.clock import ENDLESS_MS
 from streams.plan import Program, compile_program
 from streams.views import view_records
 from tests.auditor.reference import Audit
@@ -32,6 +32,8 @@ zone = cache(zone_table)
 MADE_WHEN_READ = (EventNote.FUTURE_CLAMPED, EventNote.UNKNOWN_VALUE)
 """The core makes these of events that are never taken, too."""
 ORDINAL_OF = {INPUT_TOPICS[source].name: source for source in Input}
+
+STEP_ROWS = 64
 
 
 class Heard(NullPartitionObserver):
@@ -62,8 +64,7 @@ def run_core(
 ) -> Audit:
     """Return what the core makes of records; the arguments are those of the auditor.
 
-    Everything is offered before the first step, and the clock moves after each event: so what is late beyond the
-    grace has one right answer, too.
+    Everything is offered before the first step, so that what is late beyond the grace has one right answer, too.
     """
     program = program_of(policy, models)
     found = Audit()
@@ -77,7 +78,7 @@ def run_core(
             if lane:
                 machine.offer(source, chunk_of(lane))
             machine.end_reached(source, ENDLESS_MS)
-        while machine.step(1) or machine.due_now():
+        while machine.step(STEP_ROWS) or machine.due_now():
             pass
         if machine.halted is None:
             end_ms = machine.merge.largest_ms - machine.grace_ms if until_ms is None else until_ms

@@ -13,7 +13,7 @@ from agents.program import load_program
 from agents.simulation import Company, Rates, Span
 from schemas.records import Chunk
 from schemas.topics import Input, Output
-from streams.merge import ENDLESS_MS
+from streams.clock import ENDLESS_MS
 
 if TYPE_CHECKING:
     from schemas.records import OutputRecord

@@ -15,7 +15,8 @@ from agents.simulation.hostile import hostile_records
 from schemas.reasons import EventNote, RejectReason
 from schemas.records import Chunk
 from schemas.topics import Input, Output
-from streams.merge import ENDLESS_MS, HALT_AFTER
+from streams.clock import ENDLESS_MS
+from streams.merge import HALT_AFTER
 from streams.murmur import partition_of
 from tests.core.conftest import START_MS
 
