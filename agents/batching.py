@@ -107,11 +107,14 @@ class _ConsumerThread(AIOKafkaConsumerThread):
             for tp, state in ready.items()
             if tp in asked_ms and state.highwater is not None and state.position >= state.highwater
         ]
+        lag = dict.fromkeys((tp.topic for tp in ready), 0)
+        for tp, state in ready.items():
+            lag[tp.topic] += max(0, (state.highwater or 0) - state.position)
         carrier = next(iter(ready), None)
         if carrier is None:
             return {}
         answered_ms = max((asked_ms.get(tp, 0) for tp in ready), default=0)
-        return Poll(self.generation, chunks, ends, answered_ms, carrier, ready[carrier].position)
+        return Poll(self.generation, chunks, ends, answered_ms, lag, carrier, ready[carrier].position)
 
 
 class _Carried:

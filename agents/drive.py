@@ -114,7 +114,7 @@ class Drive:
         self._pace.offered_bytes += chunk.value_bytes
 
     def _forward_ends(self, poll: Poll) -> set[int]:
-        """Tell at once the ends that the poll's own records reached, and all of them a few times a second."""
+        """Tell at once the ends that the poll's own records reached; all ends and the lag a few times a second."""
         arrived = {(chunk.topic, chunk.partition) for chunk in poll.chunks}
         all_of_them = self.alive_s - self._ends_forwarded_s >= END_FORWARD_S
         ends = [end for end in poll.ends if all_of_them or (end.topic, end.partition) in arrived]
@@ -122,6 +122,7 @@ class Drive:
             self._ownership.holdings[end.partition].port.end_reached(self._inputs[end.topic], end.at_ms)
         if all_of_them:
             self._ends_forwarded_s = self.alive_s
+            self._observer.on_lag({self._inputs[topic]: records for topic, records in poll.lag.items()})
         return {end.partition for end in ends}
 
     def _count_waits(self, waited_s: float, answered_ms: int) -> set[int]:

@@ -21,13 +21,12 @@ from prometheus_client import (
 
 from schemas.errors import ConfigError
 from schemas.reasons import EventNote, RejectReason, Rule, Status
-from schemas.topics import INPUT_TOPICS
+from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agents.ports import Commit
-    from schemas.topics import Input
 
 log = logging.getLogger(__name__)
 PREFIX: Final = "latido_"
@@ -72,7 +71,14 @@ METRICS: Final = (
     Metric("queued_events", "gauge", "events", (PARTITION,), "events fetched and not yet processed"),
     Metric("halted", "gauge", "1", (PARTITION,), "1 if rejects in a row halted the partition"),
     Metric("accounts", "gauge", "rows", (PARTITION,), "accounts in memory"),
-    Metric("events", "counter", "events", (), "events processed"),
+    Metric(
+        "lag",
+        "gauge",
+        "records",
+        (INPUT,),
+        "records of the owned partitions not yet read, at the latest fetch",
+    ),
+    Metric("events", "counter", "events", (INPUT,), "events processed"),
     Metric("dead_letters", "counter", "records", (INPUT, REJECT), "records rejected"),
     Metric("event_notes", "counter", "events", (NOTE,), "remarkable events that were accepted"),
     Metric("score_changes", "counter", "messages", (MODEL,), "score changes written"),
@@ -144,9 +150,15 @@ class Metrics:
 
     # -- what a partition did ---------------------------------------------------------------------------------
 
-    def on_step(self, partition: int, events: int, rejects: list[tuple[Input, RejectReason]]) -> None:  # noqa: ARG002
+    def on_step(
+        self,
+        partition: int,  # noqa: ARG002
+        events: Mapping[Input, int],
+        rejects: list[tuple[Input, RejectReason]],
+    ) -> None:
         """Count events and rejects."""
-        self._add("events", events)
+        for topic, count in events.items():
+            self._add("events", count, INPUT_TOPICS[topic].name)
         for topic, reason in rejects:
             self._add("dead_letters", 1, INPUT_TOPICS[topic].name, reason)
 
@@ -185,6 +197,11 @@ class Metrics:
         log.warning("fenced the former holder %s", transactional_id)
         self._add("fences", 1)
 
+    def on_lag(self, lag: Mapping[Input, int]) -> None:
+        """Show what lies unread."""
+        for topic, records in lag.items():
+            self.gauge("lag", records, INPUT_TOPICS[topic].name)
+
     def on_stale(self, rows: int) -> None:
         """Count a dropped batch and its events."""
         self._add("stale_batches", 1)
@@ -200,7 +217,8 @@ class Metrics:
         self.gauge("recovery_seconds", seconds)
 
     def on_released(self, partitions: frozenset[int]) -> None:
-        """Show nothing more of partitions that were given up."""
+        """Show nothing more of partitions that were given up; what lies unread is then no longer ours."""
+        self.on_lag(dict.fromkeys(Input, 0))
         for partition, name in itertools.product(partitions, OF_PARTITION):
             self._of[name].remove(str(partition))
 

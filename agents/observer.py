@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from schemas.reasons import EventNote, RejectReason
     from schemas.topics import Input
 
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
 class PartitionObserver(Protocol):
     """Hears what a partition did. Must not raise."""
 
-    def on_step(self, partition: int, events: int, rejects: list[tuple[Input, RejectReason]]) -> None:
-        """Events were processed and records rejected."""
+    def on_step(
+        self, partition: int, events: Mapping[Input, int], rejects: list[tuple[Input, RejectReason]]
+    ) -> None:
+        """Events were processed, so many of each input, and records rejected."""
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         """Accepted events were remarkable."""
@@ -28,7 +32,9 @@ class PartitionObserver(Protocol):
 class NullPartitionObserver:
     """Watches nothing."""
 
-    def on_step(self, partition: int, events: int, rejects: list[tuple[Input, RejectReason]]) -> None:
+    def on_step(
+        self, partition: int, events: Mapping[Input, int], rejects: list[tuple[Input, RejectReason]]
+    ) -> None:
         """Ignore it."""
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:

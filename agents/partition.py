@@ -17,7 +17,7 @@ from streams.accounts import Accounts
 from streams.cells import LATE_FOR_RHYTHM, TOO_LATE
 from streams.clock import NEVER_MS
 from streams.decode import Decoder, Place
-from streams.events import no_events
+from streams.events import EVENT_INPUT, no_events
 from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
 from streams.merge import Merge, Progress, Taken
@@ -139,7 +139,7 @@ class Partition:
         self._events += count
         self._put_out(messages.records)
         self._urgent |= messages.urgent
-        self._report(taken.rejects, messages, notes, count)
+        self._report(taken, messages, notes)
         return count
 
     def sweep_all(self) -> None:
@@ -156,9 +156,7 @@ class Partition:
         self._outputs += records
         self._output_bytes += sum(len(record.value) for record in records)
 
-    def _report(
-        self, rejects: list[tuple[Input, Reject]], messages: Messages, notes: dict[EventNote, int], count: int
-    ) -> None:
+    def _report(self, taken: Taken, messages: Messages, notes: dict[EventNote, int]) -> None:
         late = self.accounts.cells.notes
         if late.any():
             notes[EventNote.LATE_FOR_RHYTHM], notes[EventNote.TOO_LATE] = (
@@ -168,7 +166,9 @@ class Partition:
             late[:] = 0
         if notes:
             self._observer.on_notes(self.partition, notes)
-        self._observer.on_step(self.partition, count, [(topic, reject.reason) for topic, reject in rejects])
+        counts = np.bincount(taken.columns[:, EVENT_INPUT], minlength=len(Input)).tolist()
+        rejects = [(topic, reject.reason) for topic, reject in taken.rejects]
+        self._observer.on_step(self.partition, dict(zip(Input, counts, strict=True)), rejects)
         self._observer.on_outputs(messages.score_changes, messages.alerts)
 
     def _dead_letter(self, topic: Input, reject: Reject) -> OutputRecord:

@@ -50,6 +50,8 @@ class Poll(NamedTuple):
     ends: list[EndOfInput]
     answered_ms: int
     """When the latest answered fetch was asked: it stands still while the broker is away."""
+    lag: dict[str, int]
+    """By topic, how many records of all partitions lay unread at their latest fetches."""
     carrier: TP
     carrier_offset: int
 

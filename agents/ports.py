@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from schemas.records import Batch, Chunk
     from schemas.topics import Input
@@ -97,6 +97,9 @@ class DeliveryObserver(Protocol):
     def on_fenced(self, transactional_id: str) -> None:
         """A foreign holder of a partition was fenced."""
 
+    def on_lag(self, lag: Mapping[Input, int]) -> None:
+        """So many records of each input, of all owned partitions, were not yet read."""
+
     def on_stale(self, rows: int) -> None:
         """Records fetched under an older assignment were dropped; they will be fetched again."""
 
@@ -123,6 +126,9 @@ class NullObserver:
         """Ignore it."""
 
     def on_fenced(self, transactional_id: str) -> None:
+        """Ignore it."""
+
+    def on_lag(self, lag: Mapping[Input, int]) -> None:
         """Ignore it."""
 
     def on_stale(self, rows: int) -> None:

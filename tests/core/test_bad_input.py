@@ -21,6 +21,8 @@ from streams.murmur import partition_of
 from tests.core.conftest import START_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.plan import Program
 
 PARTITIONS = 4
@@ -32,12 +34,16 @@ class Heard(NullPartitionObserver):
     def __init__(self) -> None:
         self.notes: Counter[EventNote] = Counter()
         self.rejects: Counter[RejectReason] = Counter()
+        self.events: Counter[Input] = Counter()
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         self.notes.update(notes)
 
-    def on_step(self, partition: int, events: int, rejects: list[tuple[Input, RejectReason]]) -> None:
+    def on_step(
+        self, partition: int, events: Mapping[Input, int], rejects: list[tuple[Input, RejectReason]]
+    ) -> None:
         self.rejects.update(reason for _, reason in rejects)
+        self.events.update(events)
 
 
 def test_each_bad_record_has_its_named_outcome_and_the_good_events_around_it_are_scored(
@@ -86,6 +92,9 @@ def test_each_bad_record_has_its_named_outcome_and_the_good_events_around_it_are
         found = rejected[RejectReason(outcome)] if outcome in set(RejectReason) else noted[EventNote(outcome)]
         assert found >= count, (outcome, found, count)
     assert sum(rejected.values()) == sum(n for outcome, n in expected.items() if outcome in set(RejectReason))
+    accepted = sum((each.events for each in heard), Counter[Input]())
+    assert all(accepted[topic] >= count for topic, count in Counter(event.topic for event in good).items())
+    assert sum(accepted.values()) + sum(rejected.values()) == sum(offsets.values())
     dead = [record for record in outputs if record.topic is Output.DEAD_LETTERS]
     assert len(dead) == sum(rejected.values())
     assert {dict(record.headers)["latido_reason"].decode() for record in dead} == set(map(str, rejected))

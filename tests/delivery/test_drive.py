@@ -21,6 +21,8 @@ from schemas.topics import Input
 from tests.delivery.fold import FoldPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agents.ports import PartitionPort
 
 LOGINS, TICKETS = "logins", "tickets"
@@ -55,6 +57,10 @@ class Watcher(NullObserver):
     def __init__(self) -> None:
         self.stale: list[int] = []
         self.gave_up: list[int] = []
+        self.lag: list[dict[Input, int]] = []
+
+    def on_lag(self, lag: Mapping[Input, int]) -> None:
+        self.lag.append(dict(lag))
 
     def on_stale(self, rows: int) -> None:
         self.stale.append(rows)
@@ -79,10 +85,16 @@ class Rig:
         self._answered_ms = AT_MS
 
     async def poll(
-        self, *chunks: PolledChunk, ends: tuple[EndOfInput, ...] = (), generation: int = 1
+        self,
+        *chunks: PolledChunk,
+        ends: tuple[EndOfInput, ...] = (),
+        generation: int = 1,
+        lag: dict[str, int] | None = None,
     ) -> None:
         self._answered_ms += 20
-        await self.drive.take(Poll(generation, [*chunks], [*ends], self._answered_ms, TP(LOGINS, 0), 0))
+        await self.drive.take(
+            Poll(generation, [*chunks], [*ends], self._answered_ms, lag or {}, TP(LOGINS, 0), 0)
+        )
 
 
 def chunk(topic: str, start: int, end: int, rows: int | None = None) -> PolledChunk:
@@ -139,6 +151,16 @@ async def test_an_end_is_told_after_the_records_before_it(monkeypatch: pytest.Mo
     assert told == [("rows", 3), ("end", AT_MS)]
 
 
+async def test_what_lies_unread_is_told_a_few_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(FoldPartition(0))
+    for unread in (30, 20):
+        await rig.poll(chunk(LOGINS, 30 - unread, 40 - unread), lag={LOGINS: unread, TICKETS: 0})
+    assert rig.watcher.lag == [{Input.LOGINS: 30, Input.TICKETS: 0}]
+    monkeypatch.setattr(agents.drive, "END_FORWARD_S", 0.0)
+    await rig.poll(lag={LOGINS: 0, TICKETS: 0})
+    assert rig.watcher.lag[1:] == [{Input.LOGINS: 0, Input.TICKETS: 0}]
+
+
 async def test_ends_without_records_are_told_a_few_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(port := FoldPartition(0))
     for at_ms in (AT_MS, AT_MS + 20, AT_MS + 40):
@@ -164,7 +186,7 @@ async def test_no_wait_is_given_up_while_the_broker_is_away(monkeypatch: pytest.
     await rig.poll(chunk(LOGINS, 0, 10))
     for _ in range(5):
         await asyncio.sleep(0.01)
-        await rig.drive.take(Poll(1, [], [], rig._answered_ms, TP(LOGINS, 0), 0))
+        await rig.drive.take(Poll(1, [], [], rig._answered_ms, {}, TP(LOGINS, 0), 0))
     assert port.gave_up == 0
 
 

@@ -85,13 +85,14 @@ def test_killed_twice_at_work_and_nothing_is_lost_or_told_twice(
     """
     application, events = make_application(3), make_events(30_000, 3)
     application.produce(events)
-    done = 0
+    done, unread = 0, []
     for _ in range(2):
         with WorkerProcess(
             application, tmp_path, max_events_per_s=EVENTS_PER_S, session_timeout_s=SESSION_S
         ) as worker:
             worker.until("acquired", timeout_s=START_S)
             worker.until_committed(8_000)
+            unread.append(worker.until("lag")["lag"])
             worker.signal(signal.SIGKILL)
             assert worker.wait() == -signal.SIGKILL
         commits = [entry["committed"] for entry in worker.journal if entry.get("committed")]
@@ -103,6 +104,8 @@ def test_killed_twice_at_work_and_nothing_is_lost_or_told_twice(
         assert fenced["fenced"].startswith(application.name)
         assert sum(worker.until("loaded")["records"] for _ in range(3)) > 0
         _until_all_committed(worker, application, events)
+        assert len(events) > unread[0] > 0, "polls are bounded: the first worker had not yet read everything"
+        worker.until("lag", lag=0)
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0
         assert worker.journal_has("released")

@@ -17,7 +17,10 @@ from agents.worker_app import build_app, run
 from tests.delivery.fold import UNKNOWN_MS, FoldPartition
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agents.ports import Commit
+    from schemas.topics import Input
 
 WATCH_EVERY_S = 0.05
 
@@ -39,6 +42,9 @@ class Journal(NullObserver):
 
     def on_fenced(self, transactional_id: str) -> None:
         self._say(fenced=transactional_id)
+
+    def on_lag(self, lag: Mapping[Input, int]) -> None:
+        self._say(lag=sum(lag.values()))
 
     def on_stale(self, rows: int) -> None:
         self._say(stale=rows)

@@ -34,7 +34,8 @@ def test_names_units_and_labels_follow_prometheus_conventions() -> None:
 
 def test_a_metric_is_there_before_anything_happened_at_zero() -> None:
     metrics = Metrics(["retention"])
-    assert value(metrics, "events_total") == 0
+    assert value(metrics, "events_total", input="payments") == 0
+    assert value(metrics, "lag", input="payments") == 0
     assert value(metrics, "dead_letters_total", input="logins", reason=RejectReason.NOT_JSON) == 0
     assert value(metrics, "event_notes_total", note=EventNote.DUPLICATE) == 0
     assert value(metrics, "alerts_total", reason=Rule.SILENCE.label, status=Status.FIRING) == 0
@@ -51,12 +52,13 @@ def test_what_is_exposed_is_the_catalogue() -> None:
 def test_every_metric_moves() -> None:
     """One of everything that can happen; a metric that nothing feeds would stay at zero."""
     metrics = Metrics()
-    metrics.on_step(3, 5, [(Input.LOGINS, RejectReason.NOT_JSON)])
+    metrics.on_step(3, {Input.LOGINS: 5}, [(Input.LOGINS, RejectReason.NOT_JSON)])
     metrics.on_notes(3, {EventNote.DUPLICATE: 2})
     metrics.on_outputs({"retention": 1}, {("silence", "firing"): 1})
     metrics.on_state(3, behind_s=1.5, queued=7, halted=True, accounts=9)
     metrics.on_committed(Commit(1, 5, 1, 1, 100, 0.004))
     metrics.on_fenced("latido-1")
+    metrics.on_lag({Input.LOGINS: 8})
     metrics.on_stale(4)
     metrics.on_loaded(3, 10, 0.1)
     metrics.on_acquired(frozenset({3}), 0.2)
@@ -70,8 +72,10 @@ def test_every_metric_moves() -> None:
 def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics = Metrics()
     metrics.on_state(3, behind_s=1.5, queued=7, halted=False, accounts=9)
+    metrics.on_lag({Input.LOGINS: 8})
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
+    assert value(metrics, "lag", input="logins") == 0
 
 
 def test_the_page_is_current() -> None:
@@ -86,4 +90,4 @@ def test_metrics_are_served_where_asked_and_a_taken_port_is_told() -> None:
             Metrics().serve("127.0.0.1", port)
     Metrics().serve("127.0.0.1", port)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        assert b"latido_events_total 0.0" in answer.read()
+        assert b'latido_events_total{input="logins"} 0.0' in answer.read()
