@@ -1,4 +1,4 @@
-"""`python -m agents.generate`: writes the documents that are made from the contracts."""
+"""`python -m agents.generate`: writes the documents that are made from the contracts, the settings and the metrics."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from schemas.generate import documents
+from agents import metrics, settings
+from schemas import generate
 
 ROOT: Final = Path(__file__).parents[1]
+
+
+def documents() -> dict[str, str]:
+    """Return the text of each generated file by its path from the root of the repository."""
+    return {
+        **generate.documents(),
+        "docs/metrics.md": metrics.page(),
+        "docs/settings.md": settings.page(),
+    }
 
 
 def write(root: Path) -> list[str]:

@@ -1,13 +1,9 @@
-"""Prometheus metrics: one catalogue, created at start with its label values, fed by two observers.
-
-``python -m agents.metrics`` prints the catalogue as ``docs/metrics.md``.
-"""
+"""Prometheus metrics: one catalogue, created at start with its label values, fed by two observers."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import (
@@ -242,7 +238,7 @@ def page() -> str:
         "",
         "A worker serves them for Prometheus at `LATIDO_METRICS_HOST`:`LATIDO_METRICS_PORT`, path `/metrics`.",
         "Children of known label values are there from the start, at 0. This page is made by",
-        "`python -m agents.metrics > docs/metrics.md`.",
+        "`python -m agents.generate`.",
         "",
         "| metric | kind | unit | labels | what |",
         "|---|---|---|---|---|",
@@ -258,7 +254,3 @@ def page() -> str:
         values = ", ".join(f"`{value}`" for value in label.values) or label.what
         lines.append(f"| `{label.name}` | {of} | {values} |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

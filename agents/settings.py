@@ -52,7 +52,11 @@ class Settings(BaseSettings):
     )
     policy: str = Field(default="default", description="a shipped policy's name, or the path of a file")
     models_dir: Path | None = Field(default=None, description="a folder of further model files")
-    datadir: Path = Field(default_factory=_datadir, description="a writable folder of this process alone")
+    datadir: Path = Field(
+        default_factory=_datadir,
+        description="a writable folder of this process alone",
+        json_schema_extra={"default": "$XDG_DATA_HOME/latido, else ~/.local/share/latido"},
+    )
     redis_url: SecretStr | None = Field(
         default=None, description="of the read model: redis://host:port/database"
     )
@@ -148,3 +152,40 @@ def _told(mistake: Any) -> str:
     name = str(mistake["loc"][0])
     value = "(not shown)" if name in SECRETS else repr(mistake["input"])
     return f"  {PREFIX}{name.upper()}={value}: {reason} ({Settings.model_fields[name].description})"
+
+
+def page() -> str:
+    """Return the settings as a page of the documentation."""
+    lines = [
+        "# Settings",
+        "",
+        "Environment variables, read at start; an empty one counts as not set. They say where things are and how fast,",
+        "and change nothing that comes out: the policy does. `latido config` shows those in force and where each comes",
+        "from. A wrong one is told with its value and what is allowed, all of them at once. This page is made from",
+        "`agents/settings.py` by `python -m agents.generate`.",
+        "",
+        "| variable | allowed | default | what |",
+        "|---|---|---|---|",
+    ]
+    for name, tree in Settings.model_json_schema()["properties"].items():
+        default = "" if tree["default"] in (None, "") else f"`{tree['default']}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {_allowed(tree)} | {default} | {tree['description']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _allowed(tree: Mapping[str, Any]) -> str:
+    """Return in words what a property's JSON Schema allows."""
+    tree = tree.get("anyOf", [tree])[0]
+    match tree:
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"minimum": least, "maximum": most}:
+            return f"{least} to {most}"
+        case {"exclusiveMinimum": bound}:
+            return f"a number above {bound}"
+        case {"pattern": pattern}:
+            return f"`{pattern}`"
+        case _:
+            return {"path": "a path", "password": "an address, never shown"}.get(
+                tree.get("format", ""), "text"
+            )

@@ -1,4 +1,4 @@
-"""What is made from the contracts is committed as it is made today, and nothing else lies beside it."""
+"""What is made from the code is committed as it is made today, and nothing else lies beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agents.generate import ROOT, write
-from schemas.generate import documents
+from agents.generate import ROOT, documents, write
 
 if TYPE_CHECKING:
     from pathlib import Path

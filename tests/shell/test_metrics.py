@@ -3,19 +3,16 @@ from __future__ import annotations
 import re
 import socket
 import urllib.request
-from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.metrics import METRICS, Metrics, page
+from agents.metrics import METRICS, Metrics
 from agents.ports import Commit
 from schemas.errors import ConfigError
 from schemas.reasons import EventNote, RejectReason, Rule, Status
 from schemas.topics import Input
-
-ROOT = Path(__file__).parents[2]
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -76,11 +73,6 @@ def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
     assert value(metrics, "lag", input="logins") == 0
-
-
-def test_the_page_is_current() -> None:
-    found = (ROOT / "docs" / "metrics.md").read_text()
-    assert found == page(), "run `python -m agents.metrics > docs/metrics.md`"
 
 
 def test_metrics_are_served_where_asked_and_a_taken_port_is_told() -> None:

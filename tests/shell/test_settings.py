@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agents.settings import Settings, unknown_variables
+from agents.settings import Settings, page, unknown_variables
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -101,3 +101,17 @@ def test_a_data_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPa
 def test_a_misspelt_variable_is_told_with_the_setting_that_may_be_meant() -> None:
     environment = {"LATIDO_BROKRE": "a:1", "LATIDO_BROKER": "a:1", "LATIDO_ZEBRA": "", "PATH": ""}
     assert unknown_variables(environment) == {"LATIDO_BROKRE": "LATIDO_BROKER", "LATIDO_ZEBRA": None}
+
+
+def test_the_page_names_every_setting_with_what_is_allowed_and_nothing_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
+    monkeypatch.setenv("LATIDO_METRICS_PORT", "1")
+    rows = [line.split(" | ") for line in page().splitlines() if line.startswith("| `LATIDO_")]
+    assert [row[0] for row in rows] == [f"| `LATIDO_{name.upper()}`" for name in Settings.model_fields]
+    allowed = {row[0].removeprefix("| `LATIDO_").rstrip("`"): tuple(row[1:3]) for row in rows}
+    assert allowed["METRICS_PORT"] == ("0 to 65535", "`9646`")
+    assert allowed["COMPRESSION"] == ("`none`, `zstd`", "`none`")
+    assert allowed["MAX_EVENTS_PER_S"] == ("a number above 0", "")
+    assert allowed["DATADIR"] == ("a path", "`$XDG_DATA_HOME/latido, else ~/.local/share/latido`")
