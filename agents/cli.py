@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import importlib
 import importlib.metadata
 import logging
@@ -23,25 +22,21 @@ from schemas.errors import LatidoError
 from schemas.events import OCCURRED_AT_END_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from schemas.model_file import ModelFile
 
 EXIT_OPERATING_ERROR = 2
 
 
-def told(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn an operating error into one message and exit code 2."""
+class Commands(click.Group):
+    """Turns an operating error of any command into one message and exit code 2."""
 
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
         try:
-            return command(*args, **kwargs)
+            return super().invoke(ctx)
         except LatidoError as error:
             click.echo(f"latido: {error}", err=True)
-            sys.exit(EXIT_OPERATING_ERROR)
-
-    return run
+            ctx.exit(EXIT_OPERATING_ERROR)
 
 
 def instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
@@ -65,7 +60,7 @@ def _milliseconds(text: str) -> int | None:
     return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Latido scores B2B customers from their events as they happen. Settings are LATIDO_* variables."""
 
@@ -76,7 +71,6 @@ main.add_command(convert)
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@told
 def demo(arguments: tuple[str, ...]) -> None:
     """Run a simulated company through the real worker, with a live view."""
     from agents.demo import demo as command
@@ -85,7 +79,6 @@ def demo(arguments: tuple[str, ...]) -> None:
 
 
 @main.command()
-@told
 def worker() -> None:
     """Consume events, keep the account table, emit score changes and alerts, exactly once."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -109,7 +102,6 @@ def worker() -> None:
     type=click.Path(file_okay=False, writable=True, path_type=Path),
     help="Folder for the outputs.",
 )
-@told
 def replay(
     files: tuple[Path, ...], policy: str | None, partitions: int, until: int | None, out: Path
 ) -> None:
@@ -135,7 +127,6 @@ def topics() -> None:
     "--partitions", required=True, type=click.IntRange(1, 1024), help="Of the inputs and what follows them."
 )
 @click.option("--replication", default=1, show_default=True, type=click.IntRange(1, 16))
-@told
 def topics_create(partitions: int, replication: int) -> None:
     """Create the topics that are missing, then check all."""
     from agents.topics import check_topics, create_topics
@@ -147,7 +138,6 @@ def topics_create(partitions: int, replication: int) -> None:
 
 
 @topics.command("check")
-@told
 def topics_check() -> None:
     """Check that all topics are there and fit together."""
     from agents.topics import check_topics
@@ -156,7 +146,6 @@ def topics_check() -> None:
 
 
 @main.command()
-@told
 def config() -> None:
     """Show the settings in force and where each comes from, secrets masked."""
     settings = Settings.load()
@@ -176,7 +165,6 @@ def models() -> None:
 
 
 @models.command("list")
-@told
 def models_list() -> None:
     """List the models that a policy can enable: shipped ones, and those of LATIDO_MODELS_DIR."""
     from agents.program import known_models, load_model
@@ -189,7 +177,6 @@ def models_list() -> None:
 
 @models.command("check")
 @click.argument("file")
-@told
 def models_check(file: str) -> None:
     """Check a model by path or name, and say every mistake with its line."""
     from agents.program import load_model
@@ -209,7 +196,6 @@ def policy() -> None:
 
 @policy.command("check")
 @click.argument("file")
-@told
 def policy_check(file: str) -> None:
     """Check a policy by path or name, with its models; say the bytes of an account's row."""
     settings = Settings.load()
@@ -225,7 +211,6 @@ def policy_check(file: str) -> None:
 
 
 @main.command()
-@told
 def warm() -> None:
     """Compile the core into the cache folder, so that workers start at once."""
     settings = Settings.load()

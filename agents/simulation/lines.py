@@ -33,15 +33,16 @@ def lines_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing lines: ``.gz`` and ``.zst`` are compressed, anything else is plain.
 
     Raises:
-        ConfigError: if the file cannot be opened.
+        ConfigError: if the file cannot be opened or written.
     """
     try:
-        raw = path.open("wb")
+        with path.open("wb") as raw, _compressed(path, raw) as lines:
+            yield lines
     except OSError as error:
-        message = f"cannot write {str(path)!r}: {error.strerror}. Name a file in an existing folder."
+        message = (
+            f"cannot write {str(path)!r}: {error.strerror}. Name a file in an existing folder with room."
+        )
         raise ConfigError(message) from error
-    with raw, _compressed(path, raw) as lines:
-        yield lines
 
 
 def _compressed(path: Path, raw: IO[bytes]) -> IO[bytes]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 import time
@@ -152,6 +153,40 @@ def test_a_replay_takes_a_model_from_the_folder_of_models(latido: Latido, tmp_pa
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (out / "score-changes.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cdnow", "{folder}/cdnow.txt", "--out", "{folder}/no/such/x.jsonl"], "existing folder"),
+        (["cdnow", "{folder}/cdnow.txt", "--out", "/dev/full"], "'/dev/full': No space left on device"),
+        (["collegemsg", "{folder}/cdnow.txt", "--out", "{folder}/x"], "line 1 is not one of CollegeMsg"),
+        (["collegemsg", "{folder}/torn.csv.gz", "--out", "{folder}/x"], "torn.csv.gz': "),
+        (["fetch", "cdnow", "--into", "{folder}/cdnow.txt/data"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_converted_is_told(
+    latido: Latido, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "cdnow.txt").write_text("00001 19970101  1   11.77\n")
+    torn = bytearray(gzip.compress(b"1,2,4/15/04 2:56 PM"))
+    torn[10] = 0xFF
+    (tmp_path / "torn.csv.gz").write_bytes(torn)
+    one_message(latido("convert", *(part.format(folder=tmp_path) for part in arguments)), said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cdnow", "no-such-file", "--out", "x"], "'no-such-file' does not exist"),
+        (["fetch", "netflix"], "'netflix' is not one of 'cdnow', 'collegemsg'"),
+        (["netflix"], "No such command 'netflix'"),
+    ],
+)
+def test_a_set_or_file_that_is_not_there_is_told_with_the_usage(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(main, ["convert", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
 
 
 @pytest.mark.parametrize("until", ["yesterday", "2026-01-01T00:00:00", "-5", "99999999999999999999", "5e3"])
