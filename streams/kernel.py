@@ -21,24 +21,17 @@ from streams.compiled import entry, int64, kernel
 from streams.days import local_day, start_of_day
 from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_MASK, EVENT_ROW, EVENT_TIME
 from streams.layout import (
-    ABSOLUTE_SILENT_FOR,
     DAY,
     EPISODE,
     EPISODE_SINCE,
     FIRST_DAY,
-    GAPS_KNOWN,
     NEVER,
     NONE,
     NOW,
     OPEN,
-    PROBABILITY,
-    RISK_ADMIN,
-    RISK_COUNT,
     RISK_LAST,
     SEVERITY,
-    SILENT_FOR,
     UNSET,
-    USUAL_GAP,
 )  # fmt: skip
 from streams.metrics import half_up
 from streams.plan import (
@@ -72,6 +65,7 @@ from streams.rules import (
     RULES,
     SILENCE,
     account_kind,
+    gather_evidence,
     join_and_leave,
     note_risk_visit,
     silence_day,
@@ -201,14 +195,7 @@ def send_episode(
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
         out[line, fx.RULE_SINCE + rule] = cells.i64[row, slot] if slot >= 0 else UNSET
-    out[line, fx.AT_SILENT_FOR] = cells.i32[row, SILENT_FOR]
-    out[line, fx.AT_USUAL_GAP] = cells.i32[row, USUAL_GAP]
-    out[line, fx.AT_GAPS_KNOWN] = cells.u16[row, GAPS_KNOWN]
-    out[line, fx.AT_PROBABILITY] = cells.i32[row, PROBABILITY]
-    out[line, fx.AT_ABSOLUTE_SILENT_FOR] = cells.i32[row, ABSOLUTE_SILENT_FOR]
-    out[line, fx.AT_VISITS] = cells.u16[row, RISK_COUNT]
-    out[line, fx.AT_LAST_VISIT] = cells.i64[row, RISK_LAST]
-    out[line, fx.AT_ADMIN] = cells.u8[row, RISK_ADMIN]
+    gather_evidence(cells, row, out[line, fx.EVIDENCE :])
 
 
 @kernel

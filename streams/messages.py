@@ -218,16 +218,23 @@ def reason(policy: Any, rule: Rule, since: int, evidence: list[int]) -> dict[str
     told: dict[str, Any]
     if rule is Rule.SILENCE:
         told = {
-            "silent_for_s": evidence[0],
-            "usual_gap_s": evidence[1],
-            "gaps_known": evidence[2],
-            "probability": evidence[3] / 1e9,
+            "silent_for_s": evidence[fx.AT_SILENT_FOR],
+            "usual_gap_s": evidence[fx.AT_USUAL_GAP],
+            "gaps_known": evidence[fx.AT_GAPS_KNOWN],
+            "probability": evidence[fx.AT_PROBABILITY] / 1e9,
             "false_alarms_per_year": policy.rules.silence.false_alarms_per_year,
         }
     elif rule is Rule.ABSOLUTE_SILENCE:
-        told = {"silent_for_s": evidence[4], "limit_days": policy.rules.absolute_silence.days}
+        told = {
+            "silent_for_s": evidence[fx.AT_ABSOLUTE_SILENT_FOR],
+            "limit_days": policy.rules.absolute_silence.days,
+        }
     else:
-        told = {"visits": evidence[5], "last_visit_at": instant_text(evidence[6]), "admin": bool(evidence[7])}
+        told = {
+            "visits": evidence[fx.AT_VISITS],
+            "last_visit_at": instant_text(evidence[fx.AT_LAST_VISIT]),
+            "admin": bool(evidence[fx.AT_ADMIN]),
+        }
     return {"rule": rule.label, "model": None, "since": instant_text(since), "evidence": told}
 
 

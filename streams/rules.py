@@ -9,6 +9,16 @@ from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, FACT_BY_NAME
 from schemas.reasons import Rule
 from streams.cells import FACT_EXPIRES, FACT_VALUE
 from streams.compiled import int64, kernel
+from streams.effects import (
+    AT_ABSOLUTE_SILENT_FOR,
+    AT_ADMIN,
+    AT_GAPS_KNOWN,
+    AT_LAST_VISIT,
+    AT_PROBABILITY,
+    AT_SILENT_FOR,
+    AT_USUAL_GAP,
+    AT_VISITS,
+)  # fmt: skip
 from streams.layout import (
     ABSOLUTE_SILENT_FOR,
     DAY,
@@ -38,6 +48,9 @@ from streams.plan import (
 from streams.rhythm import alarm_day, alarm_probability, usual_gap_days
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from streams.cells import Cells
     from streams.plan import Plan
 
@@ -140,3 +153,16 @@ def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, i
         highest = max(highest, severity)
     cells.u16[row, OPEN] = after
     return after, highest
+
+
+@kernel
+def gather_evidence(cells: Cells, row: int, out: npt.NDArray[np.int64]) -> None:
+    """Put the evidence of all rules into ``out``, (``EVIDENCE_CELLS``,) int64 or longer."""
+    out[AT_SILENT_FOR] = cells.i32[row, SILENT_FOR]
+    out[AT_USUAL_GAP] = cells.i32[row, USUAL_GAP]
+    out[AT_GAPS_KNOWN] = cells.u16[row, GAPS_KNOWN]
+    out[AT_PROBABILITY] = cells.i32[row, PROBABILITY]
+    out[AT_ABSOLUTE_SILENT_FOR] = cells.i32[row, ABSOLUTE_SILENT_FOR]
+    out[AT_VISITS] = cells.u16[row, RISK_COUNT]
+    out[AT_LAST_VISIT] = cells.i64[row, RISK_LAST]
+    out[AT_ADMIN] = cells.u8[row, RISK_ADMIN]

@@ -13,26 +13,13 @@ from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.cells import FOREVER
 from streams.compiled import entry, int64
+from streams.effects import EVIDENCE_CELLS
 from streams.kernel import NOT_APPLICABLE
-from streams.layout import (
-    ABSOLUTE_SILENT_FOR,
-    EPISODE,
-    EPISODE_SINCE,
-    GAPS_KNOWN,
-    NONE,
-    NOW,
-    OPEN,
-    PROBABILITY,
-    RISK_ADMIN,
-    RISK_COUNT,
-    RISK_LAST,
-    SEVERITY,
-    SILENT_FOR,
-    USUAL_GAP,
-)  # fmt: skip
+from streams.layout import EPISODE, EPISODE_SINCE, NONE, NOW, OPEN, SEVERITY
 from streams.messages import band_name, cloud_event, identity, instant_text, points, reason
 from streams.metrics import half_up
 from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END, PRESENT_BAND
+from streams.rules import gather_evidence
 from streams.score import contributions, dimension, weigh
 
 if TYPE_CHECKING:
@@ -48,13 +35,14 @@ if TYPE_CHECKING:
 
 @entry
 def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None:
-    """Put what the models say of accounts at their present instants into ``out``.
+    """Put what the models say of accounts at their present instants, and their evidence, into ``out``.
 
     Args:
         cells: the accounts.
         plan: what to compute.
         rows: (n,) int64.
-        out: (n, cells of all models) int64: per model score, coverage, dimensions and contributions.
+        out: (n, cells of all models + ``EVIDENCE_CELLS``) int64: per model score, coverage, dimensions and
+            contributions; then the evidence of all rules.
     """
     for i in range(len(rows)):
         row, used = rows[i], 0
@@ -77,13 +65,14 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
             for c in range(model[PART], model[PART_END]):
                 out[i, used] = cells.parts[c] if known else NONE
                 used += 1
+        gather_evidence(cells, row, out[i, used:])
 
 
 def view_records(accounts: Accounts, rows: Sequence[int]) -> list[OutputRecord]:
     """Return the views of accounts, each as of its own present instant, as records of the ``accounts`` topic."""
     cells, program = accounts.cells, accounts.program
     width = sum(2 + len(model.dimensions) + len(model.components) for model in program.models)
-    at, table = np.array(rows, np.int64), np.empty((len(rows), width), np.int64)
+    at, table = np.array(rows, np.int64), np.empty((len(rows), width + EVIDENCE_CELLS), np.int64)
     inspect(cells, program.plan, at, table)
     bands = cells.u8[at][:, program.plan.models[:, PRESENT_BAND]]
     known = zip(
@@ -103,7 +92,7 @@ def _view_record(
         "scores": [
             _score(model, band, told) for model, band in zip(accounts.program.models, bands, strict=True)
         ],
-        "episodes": _episodes(accounts, row),
+        "episodes": _episodes(accounts, row, found[-EVIDENCE_CELLS:]),
         "facts": {fact: accounts.fact(row, fact, now) for fact in accounts.cold.get(row, {})},
         "next_change_at": None if due >= FOREVER else instant_text(due),
     }
@@ -125,19 +114,11 @@ def _score(model: ModelFile, band: int, told: Iterator[int]) -> dict[str, Any]:
     }
 
 
-def _episodes(accounts: Accounts, row: int) -> list[dict[str, Any]]:
+def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[dict[str, Any]]:
     cells, policy = accounts.cells, accounts.program.policy
     mask = int(cells.u16[row, OPEN])
     if not mask:
         return []
-    evidence = [
-        int(cell)
-        for cell in (
-            cells.i32[row, SILENT_FOR], cells.i32[row, USUAL_GAP], cells.u16[row, GAPS_KNOWN],
-            cells.i32[row, PROBABILITY], cells.i32[row, ABSOLUTE_SILENT_FOR], cells.u16[row, RISK_COUNT],
-            cells.i64[row, RISK_LAST], cells.u8[row, RISK_ADMIN],
-        )
-    ]  # fmt: skip
     since, slots = int(cells.i64[row, EPISODE_SINCE]), accounts.program.layout.rule_since
     rules = [rule for rule in Rule if mask >> rule & 1]
     return [

@@ -17,7 +17,7 @@ import pytest
 from agents.program import load_program, shipped
 from schemas.outputs import CLOUD_EVENT_TYPES, OUTPUT_TYPES
 from schemas.policy import Rules
-from schemas.reasons import CauseKind, RejectReason, Status
+from schemas.reasons import CauseKind, RejectReason, Rule, Status
 from schemas.topics import Input, Output
 from tests.contracts.validators import OUTPUT_SCHEMAS, header_mistakes, mistakes
 from tests.core.conftest import Machine, company
@@ -70,6 +70,26 @@ def test_every_body_validates_and_reads_back_as_its_struct(written: Written, top
         assert mistakes(OUTPUT_SCHEMAS[topic], body) == []
         again = json.loads(msgspec.json.encode(msgspec.json.decode(record.value, type=OUTPUT_TYPES[topic])))
         assert json.dumps(again) == json.dumps(body), "the same fields in the same order"
+
+
+def test_an_open_silence_in_a_view_has_the_evidence_of_its_alert(written: Written) -> None:
+    alerted = {
+        (body["account_id"], reason["rule"], reason["since"]): reason
+        for body in bodies(written[Output.DISENGAGEMENTS])
+        for reason in body["reasons"]
+    }
+    shown = [
+        (body["account_id"], reason)
+        for body in bodies(written[Output.ACCOUNTS])
+        for episode in body["episodes"]
+        for reason in episode["reasons"]
+        if reason["rule"] != Rule.RISK_PAGE.label  # its visits go on being counted while it is open
+    ]
+    assert {reason["rule"] for _, reason in shown} == {Rule.SILENCE.label, Rule.ABSOLUTE_SILENCE.label}
+    for account, reason in shown:
+        assert reason == alerted.get((account, reason["rule"], reason["since"]), reason)
+    known = [(account, reason["rule"], reason["since"]) in alerted for account, reason in shown]
+    assert sum(known) > len(known) / 2, "some joined an open episode without a message"
 
 
 @pytest.mark.parametrize("topic", [topic for topic in Output if topic is not Output.OPPORTUNITIES])
