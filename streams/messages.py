@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from schemas.outputs import CLOUD_EVENT_TYPES, SCHEMA_VERSION
+from schemas.outputs import (
+    CLOUD_EVENT_TYPES,
+    AbsoluteSilenceEvidence,
+    AbsoluteSilenceReason,
+    Cause,
+    Contribution,
+    DimensionChange,
+    Disengagement,
+    Level,
+    Reason,
+    RiskPageEvidence,
+    RiskPageReason,
+    ScoreChange,
+    SilenceEvidence,
+    SilenceReason,
+)
 from schemas.reasons import (
     INSUFFICIENT_EVIDENCE,
     NOT_APPLICABLE,
@@ -28,6 +43,7 @@ from streams.plan import FIRST_BAND
 from streams.wording import summary
 
 if TYPE_CHECKING:
+    from schemas.policy import Policy
     from streams.accounts import Accounts
     from streams.merge import Taken
 
@@ -99,68 +115,58 @@ class Messages:
                 self._accounts.tell(row, told, int(columns[at, EVENT_TIME]))  # type: ignore[arg-type]
             self._told += 1
 
-    def _cause(self, line: list[int]) -> dict[str, Any]:
+    def _cause(self, line: list[int]) -> Cause:
         if line[fx.CAUSE] != fx.BY_EVENT:
             kind = CauseKind.EVIDENCE if line[fx.CAUSE] == fx.BY_EVIDENCE else CauseKind.TIME
-            return {"kind": kind, "topic": None, "event_id": None, "partition": None, "offset": None}
+            return Cause(kind=kind, topic=None, event_id=None, partition=None, offset=None)
         event = self._taken.columns[line[fx.EVENT]]
         topic = Input(int(event[EVENT_INPUT]))
-        return {
-            "kind": CauseKind.FACT if topic is Input.ACCOUNT_FACTS else CauseKind.EVENT,
-            "topic": INPUT_TOPICS[topic].name,
-            "event_id": self._taken.event_ids[line[fx.EVENT]],
-            "partition": self._partition,
-            "offset": int(event[EVENT_OFFSET]),
-        }
+        return Cause(
+            kind=CauseKind.FACT if topic is Input.ACCOUNT_FACTS else CauseKind.EVENT,
+            topic=INPUT_TOPICS[topic].name,
+            event_id=self._taken.event_ids[line[fx.EVENT]],
+            partition=self._partition,
+            offset=int(event[EVENT_OFFSET]),
+        )
 
     def _score_change(self, line: list[int]) -> None:
         model = self._program.models[line[fx.MODEL]]
-        account = self._accounts.names[line[fx.ROW]]
+        account, row = self._accounts.names[line[fx.ROW]], line[fx.ROW]
         dims, parts = len(model.dimensions), len(model.components)
         old_dims, new_dims, old_parts, new_parts = _cut(line[fx.SCORE_HEAD :], dims, dims, parts, parts)
-        identifier, at = identity("change", account, model.model, line[fx.ORDINAL]), instant_text(line[fx.AT])
-        payload = {
-            "schema_version": SCHEMA_VERSION,
-            "change_id": identifier,
-            "account_id": account,
-            "model": model.model,
-            "model_version": model.version,
-            "cause": self._cause(line),
-            "effective_at": at,
-            "old": self._level(line[fx.MODEL], *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1]),
-            "new": self._level(line[fx.MODEL], *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1]),
-            "scale": model.scale,
-            "grid": None,
-            "dimensions": [
-                {"name": dimension.name, "old": points(old), "new": points(new)}
+        change = ScoreChange(
+            change_id=identity("change", account, model.model, line[fx.ORDINAL]),
+            account_id=account,
+            model=model.model,
+            model_version=model.version,
+            cause=self._cause(line),
+            effective_at=instant_text(line[fx.AT]),
+            old=self._level(line[fx.MODEL], *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1]),
+            new=self._level(line[fx.MODEL], *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1]),
+            scale=model.scale,
+            dimensions=[
+                DimensionChange(name=dimension.name, old=points(old), new=points(new))
                 for dimension, old, new in zip(model.dimensions, old_dims, new_dims, strict=True)
             ],
-            "contributions": [
-                {
-                    "component": part.name,
-                    "old": points(old),
-                    "new": points(new),
-                    "delta": (max(new, 0) - max(old, 0)) / 1000,
-                }
+            contributions=[
+                Contribution(
+                    component=part.name,
+                    old=points(old),
+                    new=points(new),
+                    delta=(max(new, 0) - max(old, 0)) / 1000,
+                )
                 for part, old, new in zip(model.components, old_parts, new_parts, strict=True)
             ],
-        }
-        if line[fx.OLD_BAND] != line[fx.NEW_BAND]:
-            self.urgent.add(line[fx.ROW])
-        self.score_changes[model.model] = self.score_changes.get(model.model, 0) + 1
-        self._write(
-            Output.SCORE_CHANGES,
-            line[fx.ROW],
-            payload,
-            cloud_event(Output.SCORE_CHANGES, model.model, identifier, at),
         )
+        if line[fx.OLD_BAND] != line[fx.NEW_BAND]:
+            self.urgent.add(row)
+        self.score_changes[model.model] = self.score_changes.get(model.model, 0) + 1
+        headers = cloud_event(Output.SCORE_CHANGES, model.model, change.change_id, change.effective_at)
+        self._write(Output.SCORE_CHANGES, row, change, headers)
 
-    def _level(self, m: int, score: int, band: int, coverage: int) -> dict[str, Any]:
-        return {
-            "score": points(score),
-            "band": band_name(self._program.models[m].bands, band),
-            "coverage": coverage / 1000,
-        }
+    def _level(self, m: int, score: int, band: int, coverage: int) -> Level:
+        name = band_name(self._program.models[m].bands, band)
+        return Level(score=points(score), band=name, coverage=coverage / 1000)
 
     def _episode(self, line: list[int]) -> None:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
@@ -176,34 +182,30 @@ class Messages:
             ended_by = (
                 ResolvedBy.CLOSED if line[fx.EPISODE_CLOSED] else _ENDED_BY.get(rules[0], ResolvedBy.ACTIVITY)
             )
-        identifier = identity("alert", account, since, ordinal, status, severity)
-        payload = {
-            "schema_version": SCHEMA_VERSION,
-            "alert_id": identifier,
-            "episode_id": identity("episode", account, since, ordinal),
-            "account_id": account,
-            "status": status,
-            "severity": severity,
-            "effective_at": instant_text(at),
-            "since": instant_text(since),
-            "reasons": reasons,
-            "value": None,
-            "owner": self._accounts.fact(row, "owner", at),
-            "summary": summary(status, reasons, ended_by),
-            "resolved_by": ended_by,
-        }
+        alert = Disengagement(
+            alert_id=identity("alert", account, since, ordinal, status, severity),
+            episode_id=identity("episode", account, since, ordinal),
+            account_id=account,
+            status=status,
+            severity=severity,
+            effective_at=instant_text(at),
+            since=instant_text(since),
+            reasons=reasons,
+            value=None,
+            owner=self._accounts.fact(row, "owner", at),
+            summary=summary(reasons, ended_by),
+            resolved_by=ended_by,
+        )
         for rule in rules:
             self.alerts[rule.label, status] = self.alerts.get((rule.label, status), 0) + 1
         self.urgent.add(row)
-        headers = cloud_event(Output.DISENGAGEMENTS, "disengagements", identifier, payload["effective_at"])
-        self._write(Output.DISENGAGEMENTS, row, payload, headers)
+        headers = cloud_event(Output.DISENGAGEMENTS, "disengagements", alert.alert_id, alert.effective_at)
+        self._write(Output.DISENGAGEMENTS, row, alert, headers)
 
     def _write(
-        self, topic: Output, row: int, payload: dict[str, Any], headers: tuple[tuple[str, bytes], ...]
+        self, topic: Output, row: int, body: msgspec.Struct, headers: tuple[tuple[str, bytes], ...]
     ) -> None:
-        self.records.append(
-            OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(payload), headers)
-        )
+        self.records.append(OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(body), headers))
 
 
 def band_name(bands: Any, code: int) -> str:
@@ -213,29 +215,30 @@ def band_name(bands: Any, code: int) -> str:
     return str(bands[code - FIRST_BAND].name)
 
 
-def reason(policy: Any, rule: Rule, since: int, evidence: list[int]) -> dict[str, Any]:
+def reason(policy: Policy, rule: Rule, since: int, evidence: list[int]) -> Reason:
     """Return one reason of an episode with its evidence (cells from ``fx.EVIDENCE`` on)."""
-    told: dict[str, Any]
+    at, rules = instant_text(since), policy.rules
     if rule is Rule.SILENCE:
-        told = {
-            "silent_for_s": evidence[fx.AT_SILENT_FOR],
-            "usual_gap_s": evidence[fx.AT_USUAL_GAP],
-            "gaps_known": evidence[fx.AT_GAPS_KNOWN],
-            "probability": evidence[fx.AT_PROBABILITY] / 1e9,
-            "false_alarms_per_year": policy.rules.silence.false_alarms_per_year,
-        }
-    elif rule is Rule.ABSOLUTE_SILENCE:
-        told = {
-            "silent_for_s": evidence[fx.AT_ABSOLUTE_SILENT_FOR],
-            "limit_days": policy.rules.absolute_silence.days,
-        }
-    else:
-        told = {
-            "visits": evidence[fx.AT_VISITS],
-            "last_visit_at": instant_text(evidence[fx.AT_LAST_VISIT]),
-            "admin": bool(evidence[fx.AT_ADMIN]),
-        }
-    return {"rule": rule.label, "model": None, "since": instant_text(since), "evidence": told}
+        assert rules.silence is not None
+        silence = SilenceEvidence(
+            silent_for_s=evidence[fx.AT_SILENT_FOR],
+            usual_gap_s=evidence[fx.AT_USUAL_GAP],
+            gaps_known=evidence[fx.AT_GAPS_KNOWN],
+            probability=evidence[fx.AT_PROBABILITY] / 1e9,
+            false_alarms_per_year=rules.silence.false_alarms_per_year,
+        )
+        return SilenceReason(since=at, evidence=silence)
+    if rule is Rule.ABSOLUTE_SILENCE:
+        assert rules.absolute_silence is not None
+        silent_for_s, limit_days = evidence[fx.AT_ABSOLUTE_SILENT_FOR], rules.absolute_silence.days
+        absolute = AbsoluteSilenceEvidence(silent_for_s=silent_for_s, limit_days=limit_days)
+        return AbsoluteSilenceReason(since=at, evidence=absolute)
+    visits = RiskPageEvidence(
+        visits=evidence[fx.AT_VISITS],
+        last_visit_at=instant_text(evidence[fx.AT_LAST_VISIT]),
+        admin=bool(evidence[fx.AT_ADMIN]),
+    )
+    return RiskPageReason(since=at, evidence=visits)
 
 
 def _cut(cells: list[int], *sizes: int) -> list[list[int]]:

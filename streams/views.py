@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from schemas.outputs import SCHEMA_VERSION
+from schemas.outputs import AccountView, ComponentScore, DimensionScore, Episode, ModelScore
 from schemas.reasons import Rule, Severity
 from schemas.records import OutputRecord
 from schemas.topics import Output
@@ -85,36 +85,36 @@ def _view_record(
     accounts: Accounts, row: int, now: int, due: int, bands: list[int], found: list[int]
 ) -> OutputRecord:
     name, as_of, told = accounts.names[row], instant_text(now), iter(found)
-    view = {
-        "schema_version": SCHEMA_VERSION,
-        "account_id": name,
-        "as_of": as_of,
-        "scores": [
+    view = AccountView(
+        account_id=name,
+        as_of=as_of,
+        scores=[
             _score(model, band, told) for model, band in zip(accounts.program.models, bands, strict=True)
         ],
-        "episodes": _episodes(accounts, row, found[-EVIDENCE_CELLS:]),
-        "facts": {fact: accounts.fact(row, fact, now) for fact in accounts.cold.get(row, {})},
-        "next_change_at": None if due >= FOREVER else instant_text(due),
-    }
+        episodes=_episodes(accounts, row, found[-EVIDENCE_CELLS:]),
+        facts={fact: accounts.fact(row, fact, now) for fact in accounts.cold.get(row, {})},
+        next_change_at=None if due >= FOREVER else instant_text(due),
+    )
     headers = cloud_event(Output.ACCOUNTS, "accounts", identity("view", name, as_of), as_of)
     return OutputRecord(Output.ACCOUNTS, accounts.keys[row], msgspec.json.encode(view), headers)
 
 
-def _score(model: ModelFile, band: int, told: Iterator[int]) -> dict[str, Any]:
-    return {
-        "model": model.model,
-        "version": model.version,
-        "score": points(next(told)),
-        "scale": model.scale,
-        "band": band_name(model.bands, band),
-        "coverage": next(told) / 1000,
-        "grid": None,
-        "dimensions": [{"name": part.name, "score": points(next(told))} for part in model.dimensions],
-        "components": [{"name": part.name, "contribution": points(next(told))} for part in model.components],
-    }
+def _score(model: ModelFile, band: int, told: Iterator[int]) -> ModelScore:
+    return ModelScore(
+        model=model.model,
+        version=model.version,
+        score=points(next(told)),
+        scale=model.scale,
+        band=band_name(model.bands, band),
+        coverage=next(told) / 1000,
+        dimensions=[DimensionScore(name=part.name, score=points(next(told))) for part in model.dimensions],
+        components=[
+            ComponentScore(name=part.name, contribution=points(next(told))) for part in model.components
+        ],
+    )
 
 
-def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[dict[str, Any]]:
+def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode]:
     cells, policy = accounts.cells, accounts.program.policy
     mask = int(cells.u16[row, OPEN])
     if not mask:
@@ -122,10 +122,10 @@ def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[dict[st
     since, slots = int(cells.i64[row, EPISODE_SINCE]), accounts.program.layout.rule_since
     rules = [rule for rule in Rule if mask >> rule & 1]
     return [
-        {
-            "episode_id": identity("episode", accounts.names[row], since, int(cells.i32[row, EPISODE])),
-            "since": instant_text(since),
-            "severity": Severity(int(cells.u8[row, SEVERITY])).label,
-            "reasons": [reason(policy, rule, int(cells.i64[row, slots[rule]]), evidence) for rule in rules],
-        }
+        Episode(
+            episode_id=identity("episode", accounts.names[row], since, int(cells.i32[row, EPISODE])),
+            since=instant_text(since),
+            severity=Severity(int(cells.u8[row, SEVERITY])).label,
+            reasons=[reason(policy, rule, int(cells.i64[row, slots[rule]]), evidence) for rule in rules],
+        )
     ]

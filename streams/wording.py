@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+from schemas.outputs import AbsoluteSilenceReason, RiskPageReason, SilenceReason
+from schemas.reasons import ResolvedBy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas.outputs import AbsoluteSilenceEvidence, Reason, RiskPageEvidence, SilenceEvidence
 
 DAY_S: Final = 86_400
 FEW_GAPS: Final = 3
@@ -24,40 +32,48 @@ def usual_text(gap_s: int) -> str:
     return f"every {low}-{high} days"
 
 
-def silence_text(evidence: dict[str, Any]) -> str:
+def silence_text(evidence: SilenceEvidence) -> str:
     """Return the sentence of a silence: rhythm, silence, and the rate of false alarms at this setting."""
-    ago = days_text(evidence["silent_for_s"])
-    known = "" if evidence["gaps_known"] >= FEW_GAPS else " (few gaps are known: this rests on the prior)"
-    rate = f"{evidence['false_alarms_per_year']:g}"
+    ago = days_text(evidence.silent_for_s)
+    known = "" if evidence.gaps_known >= FEW_GAPS else " (few gaps are known: this rests on the prior)"
+    rate = f"{evidence.false_alarms_per_year:g}"
     return (
-        f"Usually active {usual_text(evidence['usual_gap_s'])}{known}; last seen {ago} ago. "
+        f"Usually active {usual_text(evidence.usual_gap_s)}{known}; last seen {ago} ago. "
         f"At this setting a healthy account is expected to raise {rate} such alerts a year."
     )
 
 
-def absolute_silence_text(evidence: dict[str, Any]) -> str:
+def absolute_silence_text(evidence: AbsoluteSilenceEvidence) -> str:
     """Return the sentence of a silence beyond the plain cap."""
-    return f"Not seen for {days_text(evidence['silent_for_s'])}; the cap is {evidence['limit_days']} days."
+    return f"Not seen for {days_text(evidence.silent_for_s)}; the cap is {evidence.limit_days} days."
 
 
-def risk_page_text(evidence: dict[str, Any]) -> str:
+def risk_page_text(evidence: RiskPageEvidence) -> str:
     """Return the sentence of visits to cancel or refund pages."""
-    times = "once" if evidence["visits"] == 1 else f"{evidence['visits']} times"
-    who = " by an administrator" if evidence["admin"] else ""
+    times = "once" if evidence.visits == 1 else f"{evidence.visits} times"
+    who = " by an administrator" if evidence.admin else ""
     return f"A cancel or refund page was visited {times}{who}."
 
 
-SENTENCES: Final = {
-    "silence": silence_text,
-    "absolute_silence": absolute_silence_text,
-    "risk_page": risk_page_text,
+def sentence(reason: Reason) -> str:
+    """Return the sentence of a reason."""
+    match reason:
+        case SilenceReason():
+            return silence_text(reason.evidence)
+        case AbsoluteSilenceReason():
+            return absolute_silence_text(reason.evidence)
+        case RiskPageReason():
+            return risk_page_text(reason.evidence)
+
+
+ENDED: Final = {
+    ResolvedBy.ACTIVITY: "active again",
+    ResolvedBy.QUIET_PERIOD: "quiet since",
+    ResolvedBy.CLOSED: "the account was closed",
 }
 
 
-def summary(status: str, reasons: list[dict[str, Any]], resolved_by: str | None) -> str:
+def summary(reasons: Iterable[Reason], resolved_by: ResolvedBy | None) -> str:
     """Return the text of an episode's message."""
-    text = " ".join(SENTENCES[reason["rule"]](reason["evidence"]) for reason in reasons)
-    ended = {"activity": "active again", "quiet_period": "quiet since", "closed": "the account was closed"}
-    return (
-        f"Resolved ({ended[resolved_by]}). It was: {text}" if status == "resolved" and resolved_by else text
-    )
+    text = " ".join(map(sentence, reasons))
+    return text if resolved_by is None else f"Resolved ({ENDED[resolved_by]}). It was: {text}"
