@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.observer import NullPartitionObserver, PartitionObserver
 from schemas.errors import StateError
+from schemas.outputs import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from schemas.reasons import EventNote
 from schemas.records import Batch, OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
@@ -172,14 +173,18 @@ class Partition:
         self._observer.on_outputs(messages.score_changes, messages.alerts)
 
     def _dead_letter(self, topic: Input, reject: Reject) -> OutputRecord:
+        value = reject.value or b""
         headers = (
             ("latido_reason", str(reject.reason).encode()),
             ("latido_detail", reject.detail.encode("utf-8", "replace")[:1000]),
             ("latido_topic", INPUT_TOPICS[topic].name.encode()),
             ("latido_partition", b"%d" % self.partition),
             ("latido_offset", b"%d" % reject.offset),
+            ("latido_key_bytes", b"%d" % len(reject.key or b"")),
+            ("latido_value_bytes", b"%d" % len(value)),
         )
-        return OutputRecord(Output.DEAD_LETTERS, reject.key, reject.value or b"", headers)
+        key = None if reject.key is None else reject.key[:DEAD_LETTER_KEY_BYTES_MAX]
+        return OutputRecord(Output.DEAD_LETTERS, key, value[:DEAD_LETTER_VALUE_BYTES_MAX], headers)
 
     # -- batches out --------------------------------------------------------------------------------------------
 

@@ -177,6 +177,8 @@ def _unroutable(line: int, text: bytes, refused: Refused) -> tuple[Any, bytes]:
         "topic": None,
         "partition": None,
         "offset": line,
+        "key_bytes": 0,
+        "value_bytes": len(text),
     }
     return _dead_entry(told, None, text)
 
@@ -309,7 +311,7 @@ def _flush(machine: Partition, outputs: dict[Output, list[tuple[Any, bytes]]]) -
 def _collect(outputs: dict[Output, list[tuple[Any, bytes]]], record: OutputRecord) -> None:
     if record.topic is Output.DEAD_LETTERS:
         told = {name.removeprefix("latido_"): value.decode() for name, value in record.headers}
-        entry = {**told, "partition": int(told["partition"]), "offset": int(told["offset"])}
+        entry = told | {name: int(told[name]) for name in ("partition", "offset", "key_bytes", "value_bytes")}
         outputs[record.topic].append(_dead_entry(entry, record.key, record.value))
         return
     payload = msgspec.json.decode(record.value)

@@ -185,10 +185,10 @@ def _message(name: str, schema: str, example: Any) -> Tree:
 def _dead_letter() -> Tree:
     return {
         "name": DEAD_LETTER,
-        "summary": "The key and value of the rejected record, untouched; headers say why and where it lies.",
+        "summary": "The key and value of the rejected record; headers say why, where it lies and how long it was.",
         "contentType": BYTES,
         "headers": _schema_reference(DeadLetterHeaders.__name__),
-        "payload": {"description": "The bytes of the rejected record's value."},
+        "payload": {"description": "The bytes of the rejected record's value, at most 15 MiB of them."},
     }
 
 

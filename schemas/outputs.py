@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from schemas.events import FactValue
 from schemas.reasons import CauseKind, RejectReason, ResolvedBy, Rule, Severity, Status
-from schemas.topics import INPUT_TOPICS, Output
+from schemas.topics import INPUT_TOPICS, MIB, Output
 
 SCHEMA_VERSION: Final = 1
 
@@ -232,7 +232,8 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True, gc=False):
     """Why a record was rejected and where it lies, as UTF-8 text in the dead letter's headers.
 
     A dead letter has no body of its own: its key and value are the untouched bytes of the rejected record (a record
-    without a value has an empty one). ``latido_topic`` has no prefix.
+    without a value has an empty one), cut to what the topic takes: 64 KiB of a key, 15 MiB of a value.
+    ``latido_topic`` has no prefix.
     """
 
     latido_reason: RejectReason
@@ -240,6 +241,15 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True, gc=False):
     latido_topic: InputName
     latido_partition: Annotated[str, Meta(pattern="^[0-9]+$")]
     latido_offset: Annotated[str, Meta(pattern="^[0-9]+$")]
+    latido_key_bytes: Annotated[
+        str, Meta(pattern="^[0-9]+$", description="length of the record's key, uncut")
+    ]
+    latido_value_bytes: Annotated[str, Meta(pattern="^[0-9]+$", description="length of its value, uncut")]
+
+
+DEAD_LETTER_KEY_BYTES_MAX: Final = 64 * 1024
+DEAD_LETTER_VALUE_BYTES_MAX: Final = 15 * MIB
+"""A record may be longer than its topic's limit, which counts compressed bytes; the dead letter must still fit."""
 
 
 OUTPUT_TYPES: Final[dict[Output, type[Struct]]] = {

@@ -14,7 +14,7 @@ from agents.simulation import Company, Span
 from agents.simulation.hostile import hostile_records
 from schemas.reasons import EventNote, RejectReason
 from schemas.records import Chunk
-from schemas.topics import Input, Output
+from schemas.topics import MIB, OUTPUT_TOPICS, Input, Output
 from streams.clock import ENDLESS_MS
 from streams.merge import HALT_AFTER
 from streams.murmur import partition_of
@@ -118,6 +118,22 @@ def test_a_hundred_rejects_in_a_row_halt_the_partition_and_a_good_event_before_e
     assert taken == (1 if halted else 3)
     assert machine.position(Input.LOGINS) == (HALT_AFTER if halted else len(values) - 1)
     assert sum(record.topic is Output.DEAD_LETTERS for record in machine.drain().outputs) == rejects
+
+
+def test_a_dead_letter_fits_its_topic_and_tells_how_long_its_record_was(program: Program) -> None:
+    machine = Partition(program, partition=0, partitions=1)
+    key, value = b"k" * 17 * MIB, b"v" * 17 * MIB
+    machine.offer(Input.LOGINS, Chunk([key], [value], np.array([0]), np.array([-1])))
+    machine.step(10)
+    (letter,) = machine.drain().outputs
+    assert key.startswith(letter.key or b"")
+    assert value.startswith(letter.value)
+    told = {name: content.decode() for name, content in letter.headers}
+    assert told["latido_reason"] == RejectReason.VALUE_TOO_LARGE
+    assert told["latido_key_bytes"] == told["latido_value_bytes"] == str(17 * MIB)
+    rest = 8 * 1024  # headers and what Kafka adds
+    size = len(letter.key or b"") + len(letter.value) + rest
+    assert size <= OUTPUT_TOPICS[Output.DEAD_LETTERS].max_message_bytes
 
 
 def test_a_repeat_is_recognised_also_by_the_next_owner(program: Program) -> None:
