@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SECONDS ?=
 SEEDS ?=
+ACCOUNTS ?=
 .DEFAULT_GOAL := help
 
 .PHONY: help setup setup-dev demo test lint types imports format lock bench chaos faults coverage clean
@@ -67,9 +68,9 @@ bench: $(VENV)/.dev ## Measure replay and worker beside a bare consumer
 	@$(call needs,benchmarks/__main__.py,benchmarks)
 	$(BIN)/python -m benchmarks
 
-chaos: $(VENV)/.dev ## Kill and pause workers on a real Kafka (SECONDS=n)
-	@$(call needs,tests/chaos/__main__.py,chaos runs)
-	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS))
+chaos: $(VENV)/.dev ## Kill and pause workers on a real Kafka over 200,000 events (ACCOUNTS=n: another size)
+	LATIDO_REQUIRE_SERVERS=1 LATIDO_TEST_ACCOUNTS=$(or $(ACCOUNTS),270) $(BIN)/python -m pytest \
+	  -o log_cli=true -o log_cli_level=INFO tests/worker/test_equals_replay.py
 
 faults: $(VENV)/.dev ## Simulate faults by seed (SEEDS=n)
 	@$(call needs,tests/faults/__main__.py,simulated faults)

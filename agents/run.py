@@ -11,14 +11,15 @@ from agents.topics import check_topics, partition_counts
 from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
+    from agents.ownership import Fence
     from agents.settings import Settings
 
 
-async def run_worker(settings: Settings, *, mock: bool = False) -> int:
+async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | None = None) -> int:
     """Run a worker until it is told to stop, then end the process; return the exit code of an operating error.
 
     ``mock`` is for librdkafka's mock broker: its topics are made by their first use and its transaction markers carry
-    wrong checksums.
+    wrong checksums. ``fence`` cuts off former owners of a partition; by transactions unless another one is given.
 
     Raises:
         LatidoError: a setting, a topic, the policy or the committed state is wrong.
@@ -58,5 +59,6 @@ async def run_worker(settings: Settings, *, mock: bool = False) -> int:
         ),
         lambda partition: Partition(program, partition=partition, partitions=partitions, observer=metrics),
         observer=metrics,
+        fence=fence,
     )
     return await run(app)

@@ -1,7 +1,8 @@
 """What all tests share: the core uncompiled, the profiles of hypothesis, and real servers.
 
 ``LATIDO_TEST_COMPILED=1`` runs the core compiled. ``HYPOTHESIS_PROFILE`` is ``dev``, ``ci`` or ``deep``.
-``LATIDO_REQUIRE_SERVERS=1`` fails a test whose server is missing instead of skipping it.
+``LATIDO_REQUIRE_SERVERS=1`` fails a test whose server is missing instead of skipping it. ``LATIDO_TEST_ACCOUNTS`` is the
+size of ``tests/worker/test_equals_replay.py``.
 """
 
 from __future__ import annotations
