@@ -146,9 +146,15 @@ class Delivery:
     ) -> tuple[int, dict[TP, int]]:
         """Begin a generation where the committed state, or what is still queued, ends.
 
+        Faust may ask late, for an assignment that is no more, while the state of the next one is being read:
+        then nothing is read until it asks again.
+
         Raises:
             StateError: the group has committed offsets beyond the changelog, so the changelog lost records.
         """
+        self.drive.accepting = self._owned and not self._stopping
+        if not self.drive.accepting:
+            return self.drive.begin_generation(), {}
         firsts, committed = _by_name(earliest), _by_name(hints)
         starts = {}
         for tp in assigned:
@@ -163,7 +169,6 @@ class Delivery:
             if first > start > 0:
                 self._observer.on_unread_deleted(tp.topic, tp.partition, first - start)
             holding.input_next[topic] = starts[tp] = max(start, first)
-        self.drive.accepting = self._owned and not self._stopping
         return self.drive.begin_generation(), starts
 
     def group_offsets(self) -> dict[TP, int]:

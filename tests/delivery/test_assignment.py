@@ -1,0 +1,73 @@
+"""From an assignment to where its inputs are read from."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from faust.types import TP
+
+from agents.delivery import Delivery, WorkerSettings
+from agents.ownership import TransactionFence
+from agents.ports import NullObserver
+from schemas.errors import StateError
+from schemas.topics import Input
+from tests.delivery.fold import FoldPartition
+from tests.delivery.ledger import new_owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agents.clients import Connection
+    from tests.delivery.support import Application
+
+pytestmark = pytest.mark.kafka
+
+
+class HeldFence(TransactionFence):
+    """Fences when it is let."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.called, self.let = asyncio.Event(), asyncio.Event()
+
+    async def fence(self, transactional_id: str) -> None:
+        self.called.set()
+        await self.let.wait()
+        await super().fence(transactional_id)
+
+
+async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
+    make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
+) -> None:
+    """
+    acquire       read changelog ... fence .................... loaded
+    Faust                               asks for positions               asks again
+    """
+    application = make_application(1)
+    former = await new_owner(application, "former")
+    await former.ownership.acquire({0})
+    fence = HeldFence(connection)
+    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
+    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=fence)
+    await delivery.start()
+    try:
+        assigned = {TP(application.input(topic), 0) for topic in Input}
+        hints = dict.fromkeys(assigned, 8)
+        acquiring = asyncio.create_task(delivery.on_assigned(assigned))
+        await fence.called.wait()
+        first, starts = delivery.start_positions(assigned, {}, hints)
+        assert (starts, delivery.drive.accepting) == ({}, False)
+        fence.let.set()
+        await acquiring
+        again, starts = delivery.start_positions(assigned, {}, {})
+        assert again == first + 1
+        assert (starts, delivery.drive.accepting) == (dict.fromkeys(assigned, 0), True)
+        with pytest.raises(StateError, match="up to 8, the changelog knows it up to 0: the changelog lost"):
+            delivery.start_positions(assigned, {}, hints)
+    finally:
+        fence.let.set()
+        await delivery.stop()
+        await former.vanish()
