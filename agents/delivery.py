@@ -196,10 +196,15 @@ class Delivery:
         leave(EXIT_FAIL_STOP)
 
     async def _commit_for_ever(self) -> None:
-        began_s = time.monotonic()
+        interval_s = self.pace.interval_ms / 1000
+        began_s = looked_s = time.monotonic()
         while True:
+            rest_s = max(0.0, looked_s + interval_s - time.monotonic())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.drive.full.wait(), self.pace.interval_ms / 1000)
+                async with asyncio.timeout(rest_s):  # wait_for may swallow a cancellation
+                    await self.drive.full.wait()
+            self.drive.full.clear()
+            looked_s = time.monotonic()
             self._refuse_silence()
             now_s = time.monotonic()
             if not self.drive.accepting or not self.pace.due((now_s - began_s) * 1000, self.drive.queued):
@@ -209,7 +214,6 @@ class Delivery:
 
     def _drained(self) -> None:
         self.pace.drained()
-        self.drive.full.clear()
         self.drive.room.set()
 
     def _refuse_silence(self) -> None:

@@ -1,4 +1,4 @@
-"""From an assignment to where its inputs are read from."""
+"""From an assignment to where its inputs are read from, and the way out."""
 
 from __future__ import annotations
 
@@ -71,3 +71,27 @@ async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
         fence.let.set()
         await delivery.stop()
         await former.vanish()
+
+
+async def test_a_stop_ends_while_processing_waits_for_a_commit(
+    make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
+) -> None:
+    application = make_application(1)
+    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
+    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
+    await delivery.start()
+    await delivery.on_assigned({TP(application.input(topic), 0) for topic in Input})
+    looks = 0
+
+    async def wait() -> bool:
+        nonlocal looks
+        looks += 1
+        return await type(delivery.drive.full).wait(delivery.drive.full)
+
+    delivery.drive.full.wait = wait  # type: ignore[method-assign,assignment]
+    delivery.drive.full.set()
+    await asyncio.sleep(0.5)
+    assert looks < 20, "the loop that commits spins"
+    delivery.drive.full.set()
+    async with asyncio.timeout(5):
+        await delivery.stop()
