@@ -65,7 +65,6 @@ lock: $(VENV)/.dev ## Lock the dependencies again, with hashes (LOCK_OPTIONS=--u
 	done
 
 bench: $(VENV)/.dev ## Measure replay and worker beside a bare consumer
-	@$(call needs,benchmarks/__main__.py,benchmarks)
 	$(BIN)/python -m benchmarks
 
 chaos: $(VENV)/.dev ## Kill and pause workers on a real Kafka over 200,000 events (ACCOUNTS=n: another size)

@@ -49,7 +49,7 @@ class WorkerSettings(NamedTuple):
     datadir: Path
     topic_prefix: str = ""
     isolation_level: str = "read_uncommitted"
-    commit_interval_ms: int = 100
+    commit_interval_ms: int = 50
     max_events_per_s: float | None = None
     session_timeout_s: float = 10.0
     group_commit_interval_s: float = 2.0

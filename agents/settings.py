@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         default=None, description="process no faster than this; unset for no limit"
     )
     commit_interval_ms: int = Field(
-        default=100, ge=10, le=10_000, description="time between transactions, 10 to 10000"
+        default=50, ge=10, le=10_000, description="time between transactions, 10 to 10000"
     )
     compression: Literal["none", "zstd"] = Field(default="none", description="of what the worker writes")
 
