@@ -206,10 +206,9 @@ class Delivery:
             self.drive.full.clear()
             looked_s = time.monotonic()
             self._refuse_silence()
-            now_s = time.monotonic()
-            if not self.drive.accepting or not self.pace.due((now_s - began_s) * 1000, self.drive.queued):
+            if not self.drive.accepting or not self.pace.due((looked_s - began_s) * 1000, self.drive.queued):
                 continue
-            began_s = now_s
+            began_s = looked_s
             await self._ownership.commit(self._drained)
 
     def _drained(self) -> None:

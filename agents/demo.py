@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,13 +51,11 @@ PARTITIONS: Final = 4
 )
 def demo(seconds: float | None, broker: str | None, seed: int) -> None:
     """Run a simulated company through the real worker, with a live view. Ctrl-C ends it."""
-    with ExitStack() as stack:
-        try:
-            stage = Stage(stack, broker, seed)
-            stage.show(seconds)
-        except KeyboardInterrupt:
-            pass
-    click.echo(stage.summary() if "stage" in locals() else "stopped before the view started")
+    stage = None
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
+        stage = Stage(stack, broker, seed)
+        stage.show(seconds)
+    click.echo(stage.summary() if stage else "stopped before the view started")
 
 
 class Stage:
@@ -139,6 +137,7 @@ class Stage:
     def _plain(self, end: float) -> None:
         told = time.monotonic()
         while time.monotonic() < end:
+            self._check(float("inf"))
             for line in self._read():
                 click.echo(line)
             if time.monotonic() - told > 5:  # noqa: PLR2004 - seconds between two lines on the state

@@ -190,8 +190,9 @@ class Partition:
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
-        outputs = self._outputs + self._views()
-        changelog = self.accounts.take_changed() + self._memory.take_changed()
+        rows = self.accounts.changed()
+        outputs = self._outputs + self._views(rows)
+        changelog = self.accounts.take_changed(rows) + self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
@@ -213,8 +214,8 @@ class Partition:
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, changelog, outputs, offsets, events)
 
-    def _views(self) -> list[OutputRecord]:
-        rows, due = self.accounts.changed(), self.accounts.cells.u8[:, VIEW_DUE]
+    def _views(self, rows: list[int]) -> list[OutputRecord]:
+        due = self.accounts.cells.u8[:, VIEW_DUE]
         self._view_queue.add(rows)
         chosen = self._view_queue.take(self._urgent, self._wall_ms, self.clock_ms)
         self._urgent = set()

@@ -76,9 +76,14 @@ def replay_files(
     """Replay recorded files into ``out`` (``score-changes.jsonl`` and so on, ordered by time, account and id).
 
     Raises:
-        ConfigError: a file cannot be read.
+        ConfigError: a file cannot be read, or the folder cannot be made.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {str(out)!r} cannot be made ({error.strerror}). Give --out a folder that can be written to."
+        ) from error
     outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
         spools, lines = _deal(files, partitions, Path(folder), stack, outputs[Output.DEAD_LETTERS])

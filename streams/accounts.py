@@ -164,16 +164,16 @@ class Accounts:
         """Return the rows touched since ``take_changed``."""
         return np.nonzero(self.cells.changed)[0].tolist()
 
-    def take_changed(self) -> list[tuple[bytes, bytes | None]]:
-        """Return the changelog records of the rows touched since the last call."""
-        changed = np.nonzero(self.cells.changed)[0]
+    def take_changed(self, rows: list[int]) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of ``changed`` rows, which then count as unchanged."""
+        changed = np.array(rows, np.int64)
         self.cells.changed[changed] = 0
         head = np.frombuffer(self.program.layout.fingerprint, np.uint8)
         size = len(head) + self._rows.itemsize
         block = np.empty((len(changed), size), np.uint8)
         block[:, : len(head)] = head
         block[:, len(head) :] = self._rows[changed].view(np.uint8).reshape(len(changed), self._rows.itemsize)
-        blob, rows = block.tobytes(), changed.tolist()
+        blob = block.tobytes()
         values = [blob[start : start + size] for start in range(0, len(blob), size)]
         if self.cold:
             for i, row in enumerate(rows):

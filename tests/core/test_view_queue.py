@@ -71,7 +71,9 @@ def test_a_view_that_waited_at_a_takeover_goes_out_under_the_next_owner(program:
     login = b'{"event_id":"1","account_id":"acme","occurred_at":%d}' % NOW
     first.offer(Input.LOGINS, Chunk([b"acme"], [login], np.zeros(1, np.int64), np.full(1, -1)))
     first.step(10)
+    assert first.pending_bytes >= program.layout.dtype.itemsize
     batch = first.drain()
+    assert first.pending_bytes == 0
     assert not views(batch)
     second = partition(program, ended_ms=NOW)
     second.load([key for key, _ in batch.changelog], [value for _, value in batch.changelog])

@@ -11,9 +11,9 @@ import pytest
 from faust.types import TP
 
 import agents.drive
-from agents.drive import QUEUED_ROWS_MAX, Drive, HoleError
+from agents.drive import QUEUED_ROWS_MAX, QUEUED_ROWS_MIN, STEP_ROWS_MAX, Drive, HoleError
 from agents.ownership import Holding
-from agents.pace import EVENTS_MAX, CommitPace, Throttle
+from agents.pace import EVENTS_MAX, PENDING_BYTES_MAX, CommitPace, Throttle
 from agents.polls import EndOfInput, Poll, PolledChunk
 from agents.ports import NullObserver
 from schemas.records import Chunk
@@ -78,11 +78,15 @@ class Rig:
         holding = Holding(port)
         holding.input_next = {Input.LOGINS: 0, Input.TICKETS: 0}
         self.watcher, self.pace, self.holding = Watcher(), pace or CommitPace(100), holding
-        ownership = cast("Any", SimpleNamespace(holdings={0: holding}))
-        self.drive = Drive(ownership, self.pace, INPUTS, throttle=throttle, observer=self.watcher)
+        self.ownership = cast("Any", SimpleNamespace(holdings={0: holding}))
+        self.drive = Drive(self.ownership, self.pace, INPUTS, throttle=throttle, observer=self.watcher)
         self.drive.begin_generation()
         self.drive.accepting = True
         self._answered_ms = AT_MS
+
+    def own(self, count: int) -> None:
+        """Own partitions 0 to ``count`` - 1; those beside 0 stay empty."""
+        self.ownership.holdings |= {number: Holding(FoldPartition(number)) for number in range(1, count)}
 
     async def poll(
         self,
@@ -229,6 +233,31 @@ async def test_processing_waits_for_a_commit_when_a_transaction_is_full() -> Non
         await taking
     committing.cancel()
     assert port.counts[b"acme"][Input.LOGINS] == 3 * EVENTS_MAX
+
+
+async def test_processing_waits_for_a_commit_when_rows_and_outputs_are_many() -> None:
+    class Heavy(FoldPartition):
+        pending_bytes = PENDING_BYTES_MAX
+
+    rig = Rig(port := Heavy(0))
+    taking = asyncio.create_task(rig.poll(chunk(LOGINS, 0, 2 * STEP_ROWS_MAX)))
+    async with asyncio.timeout(10):
+        await rig.drive.full.wait()
+        assert port.queued == STEP_ROWS_MAX
+        committing = asyncio.create_task(_commit_for_ever(rig))
+        await taking
+    committing.cancel()
+    assert port.queued == 0
+
+
+@pytest.mark.parametrize(("owned", "limit"), [(4, QUEUED_ROWS_MAX // 4), (40, QUEUED_ROWS_MIN)])
+async def test_partitions_share_what_may_wait_down_to_a_floor(owned: int, limit: int) -> None:
+    rig = Rig(WaitingPartition(0))
+    rig.own(owned)
+    await rig.poll(chunk(LOGINS, 0, limit - 1))
+    assert rig.drive.held_back == frozenset()
+    await rig.poll(chunk(LOGINS, limit - 1, limit))
+    assert rig.drive.held_back == {TP(LOGINS, 0)}
 
 
 async def test_giving_up_partitions_does_not_wait_for_room() -> None:

@@ -136,6 +136,13 @@ def test_a_replay_with_an_unknown_model_says_where_to_put_it(latido: Latido, tmp
     one_message(latido("replay", *arguments, models_dir=tmp_path / "models"), "'ours'", "LATIDO_MODELS_DIR")
 
 
+def test_a_replay_into_a_folder_that_cannot_be_made_says_so(latido: Latido, tmp_path: Path) -> None:
+    recording = tmp_path / "events.jsonl"
+    recording.write_text("")
+    done = latido("replay", str(recording), "--out", str(recording / "results"))
+    one_message(done, f"the folder {str(recording / 'results')!r} cannot be made")
+
+
 def test_a_replay_takes_a_model_from_the_folder_of_models(latido: Latido, tmp_path: Path) -> None:
     shipped = files("schemas").joinpath("models", "retention.yaml").read_text()
     (tmp_path / "models").mkdir()
