@@ -44,6 +44,15 @@ class Cost(NamedTuple):
     peak_mib: float = 0.0
 
 
+class Waits(NamedTuple):
+    """Milliseconds from an event to its alert at a reader, and how many alerts there were."""
+
+    p50: float
+    p99: float
+    worst: float
+    alerts: int
+
+
 class Worker:
     """One worker process on topics of its own."""
 
@@ -146,8 +155,8 @@ def bare(settings: Settings, records_max: int = 0) -> Cost:
     return Cost(told["cpu_s"] / told["records"] * 1e6, told["records"] / told["seconds"])
 
 
-def latency(broker: str, folder: Path, *, seconds: int, **variables: str) -> tuple[float, float, float, int]:
-    """Return milliseconds from an event to its alert at a ``read_committed`` reader: p50, p99, worst; and how many."""
+def latency(broker: str, folder: Path, *, seconds: int, **variables: str) -> Waits:
+    """Return how long alerts took from their event to a ``read_committed`` reader."""
     worker = Worker(broker, folder, "default")
     worker.start(**variables)
     reader = _AlertReader(worker.settings)
@@ -169,7 +178,7 @@ def latency(broker: str, folder: Path, *, seconds: int, **variables: str) -> tup
     wanted = seconds * LATENCY_RATE // LATENCY_ALERT_SHARE
     assert len(found) == wanted, f"{len(found)} alerts of {wanted}"
     waits = np.array(found)
-    return float(np.median(waits)), float(np.percentile(waits, 99)), float(waits.max()), len(found)
+    return Waits(float(np.median(waits)), float(np.percentile(waits, 99)), float(waits.max()), len(found))
 
 
 def _live(count: int) -> Iterator[tuple[Input, bytes, bytes]]:

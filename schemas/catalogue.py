@@ -5,6 +5,7 @@ Models, rules, plan and reference pages are all read from these tables; no sourc
 
 from __future__ import annotations
 
+from datetime import date
 from enum import IntEnum, StrEnum
 from typing import Final, NamedTuple
 
@@ -54,8 +55,12 @@ ACTIVITY_KINDS: Final = tuple(
 )
 """Names that a policy may list under ``activity``."""
 
-PAGE_KINDS: Final = ("cancel", "refund", "upgrade", "pricing", "key_feature", "complementary")
+PAGE_KINDS: Final = ("cancel", "refund", "upgrade", "pricing", "complementary")
 """Names of page kinds that a policy may give path patterns for."""
+KEY_FEATURE_PAGE: Final = "key_feature"
+"""Kind of a page visit that uses a key feature of the policy."""
+TICKET_TAG_KINDS: Final = ("feature_request", "stability")
+"""Kinds of tickets that a policy may name tags for."""
 RISK_PAGE_KINDS: Final = ("cancel", "refund")
 ADMIN_ROLES: Final = ("admin", "owner", "billing")
 
@@ -68,7 +73,10 @@ class Signal(StrEnum):
 
 
 class Source(NamedTuple):
-    """A stream of countable happenings: event kinds, or visits of page kinds. ``bit`` marks it in event columns."""
+    """A stream of countable happenings: event kinds, visits of page kinds, tickets opened with a kind of tag.
+
+    ``bit`` marks it in event columns.
+    """
 
     name: str
     bit: int
@@ -76,6 +84,7 @@ class Source(NamedTuple):
     kinds: tuple[EventKind, ...]
     pages: tuple[str, ...]
     what: str
+    tags: tuple[str, ...] = ()
 
 
 SOURCES: Final[tuple[Source, ...]] = (
@@ -109,12 +118,48 @@ SOURCES: Final[tuple[Source, ...]] = (
         (),
         "payments that failed, were refunded or disputed",
     ),
+    Source(
+        "feature_requests",
+        12,
+        Signal.INCIDENT,
+        (),
+        (),
+        "tickets opened that ask for a feature",
+        ("feature_request",),
+    ),
+    Source(
+        "stability_tickets",
+        13,
+        Signal.INCIDENT,
+        (),
+        (),
+        "tickets opened about gaps and stability",
+        ("stability",),
+    ),
 )
 SOURCE_BY_NAME: Final = {source.name: source for source in SOURCES}
 ACTIVITY_BIT: Final = SOURCE_BY_NAME["activity"].bit
 RISK_BIT: Final = SOURCE_BY_NAME["risk_pages"].bit
 ADMIN_BIT: Final = 30
 """A bit beside the sources in event columns: the user's role is an administrator's."""
+KEY_FEATURE_BIT: Final = 32
+"""The first of the bits that mark the key features which a visit uses."""
+KEY_FEATURES_MAX: Final = 16
+
+
+class Measurement(NamedTuple):
+    """Something of which every week keeps sum and number."""
+
+    name: str
+    unit: str
+    what: str
+
+
+MEASUREMENTS: Final[tuple[Measurement, ...]] = (
+    Measurement("csat", "1..5", "satisfaction told with a ticket event"),
+    Measurement("resolve_hours", "hours", "time from a ticket's opening to its resolution"),
+)
+MEASUREMENT_BY_NAME: Final = {measurement.name: measurement for measurement in MEASUREMENTS}
 
 
 class Feature(NamedTuple):
@@ -149,17 +194,60 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "silence in units of the account's own usual gap between active days",
     ),
     Feature("fact", 5, "the fact's own", 1000, ("source",), "a fact that was told of the account"),
+    Feature(
+        "decayed",
+        6,
+        "events",
+        1000,
+        ("source", "window_days", "half_life_days"),
+        "events in the window, an event of half_life_days ago counting half",
+    ),
+    Feature(
+        "sum",
+        7,
+        "minor units",
+        1,
+        ("source", "window_days"),
+        "amounts of the window's payments in the account's first currency",
+    ),
+    Feature("users", 8, "users", 1, ("window_days",), "distinct active users (128 buckets: about 6 % error)"),
+    Feature(
+        "user_share",
+        9,
+        "1",
+        1000,
+        ("window_days", "of_days"),
+        "distinct active users against the fact `seats`, else against those of of_days",
+    ),
+    Feature("open_tickets", 10, "tickets", 1, (), "tickets open now (of the last 90 days, at most 8)"),
+    Feature(
+        "mean", 11, "the measurement's own", 1000, ("source", "window_days"), "mean of a measurement by weeks"
+    ),
+    Feature("key_features", 12, "1", 1000, ("window_days",), "share of the key features that were used"),
+    Feature(
+        "first_use",
+        13,
+        "days",
+        1000,
+        (),
+        "days from the account's start to the first use of a key feature, or so far; mean over them",
+    ),
+    Feature("late_payments", 14, "payments", 1, (), "payments due or failed and not paid since (at most 8)"),
 )
 FEATURE_BY_NAME: Final = {feature.name: feature for feature in FEATURES}
 
 
 class Fact(NamedTuple):
-    """A fact that models may read. ``values`` are the categories of a categorical fact, empty for a number."""
+    """A fact that is read. ``values`` are the categories of a categorical fact, empty for any other.
+
+    ``readable``: models may read it as a metric.
+    """
 
     name: str
     unit: str
     values: tuple[str, ...]
     what: str
+    readable: bool = True
 
 
 FACTS: Final[tuple[Fact, ...]] = (
@@ -168,8 +256,23 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("csm_sentiment", "", ("good", "neutral", "poor"), "the customer-success manager's judgement"),
     Fact("arr", "currency a year", (), "annual recurring revenue"),
     Fact("seats", "seats", (), "seats bought"),
+    Fact("references_given", "references", (), "references and recommendations given"),
+    Fact("savings_pct", "0..100", (), "savings reached of those agreed, at the latest business review"),
+    Fact("efficiency_pct", "0..100", (), "efficiency reached of that agreed, at the latest business review"),
+    Fact("goals_pct", "0..100", (), "goals reached of those agreed, at the latest business review"),
+    Fact("time_zone", "zone name", (), "the account's time zone", readable=False),
+    Fact("customer_since", "date", (), "day on which it became a customer", readable=False),
+    Fact("renewal_date", "date", (), "day on which its contract is renewed or ends", readable=False),
 )
-"""Facts that models may read as metrics. Any other fact is kept and shown in the account view."""
+"""Facts that models and rules read. Any other fact is kept and shown in the account view."""
+READABLE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.readable)
+OVERRIDE_PREFIX: Final = "override."
+"""``override.<model>`` pins a score, ``override.<model>.<component>`` a component's points."""
+FORGOTTEN_DAYS: Final = 90
+"""An open ticket is forgotten so long after it was opened, an unpaid payment after it was due or failed, an override
+that names no end after it was told."""
+DATE_MIN, DATE_END = date(1990, 1, 1), date(2100, 1, 1)
+"""Dates in facts: from the first, before the second."""
 FACT_BY_NAME: Final = {fact.name: fact for fact in FACTS}
 DEFAULT_KIND: Final = "customer"
 CLOSED_KIND: Final = "closed"

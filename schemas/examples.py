@@ -130,7 +130,13 @@ _ACCOUNT_VIEW: Final = AccountView(
         )
     ],
     episodes=[
-        Episode(episode_id=_EPISODE_ID, since=_SINCE, severity=Severity.WARNING.label, reasons=[_SILENCE])
+        Episode(
+            episode_id=_EPISODE_ID,
+            topic=Output.DISENGAGEMENTS,
+            since=_SINCE,
+            severity=Severity.WARNING.label,
+            reasons=[_SILENCE],
+        )
     ],
     facts={"kind": "customer", "owner": "kim", "nps": 40},
     next_change_at="2026-03-29T00:00:00.000Z",

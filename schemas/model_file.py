@@ -9,7 +9,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.catalogue import FACT_BY_NAME, FEATURE_BY_NAME, SOURCE_BY_NAME
+from schemas.catalogue import (
+    FACT_BY_NAME,
+    FEATURE_BY_NAME,
+    MEASUREMENT_BY_NAME,
+    READABLE_FACTS,
+    SOURCE_BY_NAME,
+    EventKind,
+)
 
 
 def _exact(value: float) -> float:
@@ -40,21 +47,37 @@ class Metric(Strict):
     source: str | None = None
     window_days: Annotated[int, Field(ge=7, le=WINDOW_DAYS_MAX, multiple_of=7, strict=True)] | None = None
     lag_days: Annotated[int, Field(ge=7, le=WINDOW_DAYS_MAX, multiple_of=7, strict=True)] | None = None
+    of_days: Annotated[int, Field(ge=7, le=WINDOW_DAYS_MAX, multiple_of=7, strict=True)] | None = None
+    half_life_days: Annotated[int, Field(ge=1, le=WINDOW_DAYS_MAX, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         feature = FEATURE_BY_NAME.get(self.feature)
         if feature is None:
             raise ValueError(f"unknown feature {self.feature!r}; known: {', '.join(FEATURE_BY_NAME)}")
-        for argument in ("source", "window_days", "lag_days"):
+        for argument in ("source", "window_days", "lag_days", "of_days", "half_life_days"):
             given = getattr(self, argument) is not None
             if given != (argument in feature.needs):
                 verb = "needs" if argument in feature.needs else "takes no"
                 raise ValueError(f"feature {self.feature!r} {verb} {argument}")
-        known = FACT_BY_NAME if self.feature == "fact" else SOURCE_BY_NAME
+        known = known_sources(self.feature)
         if self.source is not None and self.source not in known:
             raise ValueError(f"unknown source {self.source!r}; known: {', '.join(known)}")
+        if self.of_days is not None and self.window_days is not None and self.of_days <= self.window_days:
+            raise ValueError(f"of_days {self.of_days} must be longer than window_days {self.window_days}")
         return self
+
+
+def known_sources(feature: str) -> tuple[str, ...]:
+    """Return what a metric of a feature may name as its source."""
+    if feature == "fact":
+        return READABLE_FACTS
+    if feature == "mean":
+        return tuple(MEASUREMENT_BY_NAME)
+    if feature == "sum":
+        paid = {EventKind.PAYMENT_SUCCEEDED, EventKind.PAYMENT_FAILED}
+        return tuple(name for name, source in SOURCE_BY_NAME.items() if paid & set(source.kinds))
+    return tuple(SOURCE_BY_NAME)
 
 
 class Component(Strict):

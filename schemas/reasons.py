@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from typing import Final
 
 
 class RejectReason(StrEnum):
@@ -27,6 +28,7 @@ class EventNote(StrEnum):
     DUPLICATE = "duplicate"
     LATE_FOR_RHYTHM = "late_for_rhythm"
     TOO_LATE = "too_late"
+    AMOUNT_LEFT_OUT = "amount_left_out"
 
 
 class CauseKind(StrEnum):
@@ -53,11 +55,18 @@ class Rule(IntEnum):
     TICKET_TROUBLE = 6
     BAND_DROP = 7
     USERS_LEAVING = 8
+    REENGAGED = 9
+    USAGE_SURGE = 10
+    UPGRADE_INTEREST = 11
 
     @property
     def label(self) -> str:
         """Return the name used on the wire."""
         return self.name.lower()
+
+
+OPPORTUNITIES: Final = (Rule.REENGAGED, Rule.USAGE_SURGE, Rule.UPGRADE_INTEREST)
+"""Reasons of the episode of good news; all others are of the episode of disengagement."""
 
 
 class Status(StrEnum):
@@ -86,6 +95,7 @@ class ResolvedBy(StrEnum):
 
     ACTIVITY = "activity"
     QUIET_PERIOD = "quiet_period"
+    CONDITION_OVER = "condition_over"
     CLOSED = "closed"
 
 
