@@ -219,7 +219,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         ("window_days", "of_days"),
         "distinct active users against the fact `seats`, else against those of of_days",
     ),
-    Feature("open_tickets", 10, "tickets", 1, (), "tickets open now (of the last 90 days, at most 8)"),
+    Feature("open_tickets", 10, "tickets", 1, (), "tickets open now (of the last 90 days, at most 6)"),
     Feature(
         "mean", 11, "the measurement's own", 1000, ("source", "window_days"), "mean of a measurement by weeks"
     ),
@@ -232,7 +232,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         (),
         "days from the account's start to the first use of a key feature, or so far; mean over them",
     ),
-    Feature("late_payments", 14, "payments", 1, (), "payments due or failed and not paid since (at most 8)"),
+    Feature("late_payments", 14, "payments", 1, (), "payments due or failed and not paid since (at most 4)"),
 )
 FEATURE_BY_NAME: Final = {feature.name: feature for feature in FEATURES}
 

@@ -19,6 +19,7 @@ Ratio = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Exact]
 Many = Annotated[int, Field(ge=1, le=60_000, strict=True)]
 Window = Annotated[int, Field(ge=7, le=182, multiple_of=7, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 ACTIVE_DAYS_KEPT = 128
 """Days for which the set of active days is kept; windows of rules over it are shorter."""

@@ -6,7 +6,9 @@ past) and ``offsets`` (ms east of UTC). The shell makes the table from the time 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -26,18 +28,59 @@ class Zone(NamedTuple):
     offsets: npt.NDArray[np.int64]
 
 
+ZoneOf = Callable[[str], Zone | None]
+
+
+class Zones(NamedTuple):
+    """The zones of a partition's accounts; number 0 is the policy's.
+
+    ``starts`` and ``offsets`` (zones, most transitions) int64 in ms, ``counts`` (zones,) the transitions of each, ``codes``
+    (zones,) a number of the zone's name that rows keep (0 for the policy's zone).
+    """
+
+    starts: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int64]
+
+
 def utc() -> Zone:
     """Return the zone without transitions."""
     return Zone(np.array([FAR_PAST], np.int64), np.array([0], np.int64))
 
 
+def one_zone(zone: Zone) -> Zones:
+    """Return zones with the policy's zone alone."""
+    return Zones(zone.starts[None], zone.offsets[None], np.array([len(zone.starts)]), np.zeros(1, np.int64))
+
+
+def zone_code(name: str) -> int:
+    """Return the number that rows keep of a zone's name: its CRC-32 in 31 bits, never 0."""
+    return (crc32(name.encode()) & 0x7FFFFFFF) or 1
+
+
+def add_zone(zones: Zones, zone: Zone, name: str) -> Zones:
+    """Return the zones with another one at the end."""
+    width = max(zones.starts.shape[1], len(zone.starts))
+    tables = [
+        np.concatenate([_wide(table, width), _wide(row[None], width)])
+        for table, row in ((zones.starts, zone.starts), (zones.offsets, zone.offsets))
+    ]
+    counts, codes = np.append(zones.counts, len(zone.starts)), np.append(zones.codes, zone_code(name))
+    return Zones(tables[0], tables[1], counts, codes)
+
+
+def _wide(table: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    return np.pad(table, ((0, 0), (0, width - table.shape[1])))
+
+
 @kernel
-def segment(zone: Zone, t: int) -> int:
+def segment(zones: Zones, zone: int, t: int) -> int:
     """Return the index of the offset in force at ``t``."""
-    low, high = 0, len(zone.starts)
+    low, high = 0, zones.counts[zone]
     while high - low > 1:
         middle = (low + high) // 2
-        if zone.starts[middle] <= t:
+        if zones.starts[zone, middle] <= t:
             low = middle
         else:
             high = middle
@@ -45,17 +88,17 @@ def segment(zone: Zone, t: int) -> int:
 
 
 @kernel
-def local_day(zone: Zone, t: int) -> int:
+def local_day(zones: Zones, zone: int, t: int) -> int:
     """Return the number of days since 1970-01-01 of the local date at ``t``."""
-    return int64((t + zone.offsets[segment(zone, t)]) // DAY_MS)
+    return int64((t + zones.offsets[zone, segment(zones, zone, t)]) // DAY_MS)
 
 
 @kernel
-def start_of_day(zone: Zone, day: int) -> int:
+def start_of_day(zones: Zones, zone: int, day: int) -> int:
     """Return the first instant whose local day is ``day`` or later (a zone may skip a midnight, or repeat one)."""
-    i = segment(zone, day * DAY_MS - DAY_MS)
+    i = segment(zones, zone, day * DAY_MS - DAY_MS)
     while True:
-        begin = int64(max(zone.starts[i], day * DAY_MS - zone.offsets[i]))
-        if i + 1 == len(zone.starts) or begin < zone.starts[i + 1]:
+        begin = int64(max(zones.starts[zone, i], day * DAY_MS - zones.offsets[zone, i]))
+        if i + 1 == zones.counts[zone] or begin < zones.starts[zone, i + 1]:
             return begin
         i += 1

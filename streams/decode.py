@@ -29,18 +29,25 @@ from schemas.events import (
 from schemas.reasons import EventNote, RejectReason
 from schemas.topics import Input
 from streams.events import (
+    ABSENT,
+    EVENT_AMOUNT,
     EVENT_COLUMNS,
+    EVENT_DETAIL,
+    EVENT_DUE,
     EVENT_HASH,
     EVENT_INPUT,
+    EVENT_KIND,
     EVENT_MASK,
     EVENT_NATURAL,
     EVENT_OFFSET,
     EVENT_ROW,
+    EVENT_THING,
     EVENT_TIME,
+    EVENT_USER,
     Decoded,
     Reject,
 )  # fmt: skip
-from streams.intake import PageMasks, kind_masks
+from streams.intake import PageMasks, key_feature_masks, kind_masks, tag_masks
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
@@ -62,6 +69,8 @@ _BEYOND_MICROSECONDS: Final = re.compile(r"(?<=\.\d{6})\d+")
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = set(b"{"), set(b"}")
 FAR_FUTURE_MS: Final = 1 << 60
+USER_BUCKETS: Final = 128
+_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 
 
 class Place(NamedTuple):
@@ -93,7 +102,7 @@ def cut_instants(event: Any, value: bytes) -> None:
     if not _ROUNDED_UP.search(value):
         return
     raw = msgspec.json.decode(value)
-    for name in ("occurred_at", "expires_at", "received_at"):
+    for name in ("occurred_at", "expires_at", "received_at", "due_at"):
         text = raw.get(name)
         if isinstance(text, str) and hasattr(event, name):
             setattr(event, name, msgspec.convert(_BEYOND_MICROSECONDS.sub("", text), datetime))
@@ -107,6 +116,7 @@ class Decoder:
         self._skew_ms = policy.max_future_skew_s * 1000
         self._kinds = np.array(kind_masks(policy), np.int64)
         self._pages = PageMasks(policy)
+        self._features, self._tags = key_feature_masks(policy), tag_masks(policy)
 
     def decode(self, topic: Input, chunk: Chunk) -> Decoded:
         """Return the events and rejects of a chunk, in offset order."""
@@ -126,7 +136,9 @@ class Decoder:
         columns = np.empty((len(events), EVENT_COLUMNS), np.int64)
         columns[:, EVENT_TIME], columns[:, EVENT_OFFSET], columns[:, EVENT_ROW] = times, offsets, rows
         columns[:, EVENT_INPUT] = topic
-        columns[:, EVENT_MASK] = self._masks(topic, events, notes)
+        columns[:, EVENT_KIND] = kinds = np.array(_kinds(topic, events), np.int64)
+        columns[:, EVENT_MASK] = self._masks(topic, events, kinds, notes)
+        _fill_details(topic, events, columns)
         event_ids = [event.event_id for event in events]
         columns[:, EVENT_HASH] = _hashes(event_ids, _ID_SEEDS[topic])
         columns[:, EVENT_NATURAL] = _natural(topic, events, times)
@@ -186,19 +198,27 @@ class Decoder:
             raise Refused(RejectReason.WRONG_PARTITION, detail)
         return self._accounts.create(encoded, name)
 
-    def _masks(self, topic: Input, events: list[Any], notes: dict[EventNote, int]) -> npt.NDArray[np.int64]:
+    def _masks(
+        self, topic: Input, events: list[Any], kinds: npt.NDArray[np.int64], notes: dict[EventNote, int]
+    ) -> npt.NDArray[np.int64]:
         if topic is Input.PAGE_VISITS:
-            pages = self._pages
+            pages, features = self._pages, self._features
             masks = np.array([pages[e.path if e.path is not None else e.url] for e in events], np.int64)
+            if features:
+                masks |= np.array([features.get(e.feature, 0) for e in events], np.int64)
             for i in np.nonzero((masks >> RISK_BIT) & 1)[0]:
                 if (events[i].user_role or "").lower() in ADMIN_ROLES:
                     masks[i] |= 1 << ADMIN_BIT
             return masks
-        kinds = np.array(_kinds(topic, events), np.int64)
         unknown = int(np.isin(kinds, (EventKind.TICKET_OTHER, EventKind.PAYMENT_OTHER)).sum())
         if unknown:
             notes[EventNote.UNKNOWN_VALUE] = unknown
-        return self._kinds[kinds] if len(kinds) else kinds
+        masks = self._kinds[kinds] if len(kinds) else kinds
+        if topic is Input.TICKETS and self._tags:
+            for i in np.nonzero(kinds == EventKind.TICKET_OPENED)[0]:
+                for tag in events[i].tags:
+                    masks[i] |= self._tags.get(tag, 0)
+        return masks
 
 
 def _utf8(name: str) -> bytes:
@@ -212,11 +232,48 @@ def _kinds(topic: Input, events: list[Any]) -> list[int]:
         return [TICKET_ACTIONS.get(e.action, EventKind.TICKET_OTHER) for e in events]
     if topic is Input.PAYMENTS:
         return [PAYMENT_STATUSES.get(e.status, EventKind.PAYMENT_OTHER) for e in events]
-    return [EventKind.FACTS] * len(events)
+    return [EventKind.PAGE_VISIT if topic is Input.PAGE_VISITS else EventKind.FACTS] * len(events)
+
+
+def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64]) -> None:
+    columns[:, EVENT_USER] = columns[:, EVENT_DUE] = columns[:, EVENT_AMOUNT] = ABSENT
+    columns[:, EVENT_THING] = columns[:, EVENT_DETAIL] = 0
+    if topic is Input.ACCOUNT_FACTS or not events:
+        return
+    columns[:, EVENT_USER] = [
+        xxh3_64_intdigest(e.user_id.encode()) % USER_BUCKETS if e.user_id else ABSENT for e in events
+    ]
+    if topic is Input.TICKETS:
+        columns[:, EVENT_THING] = _digests([e.ticket_id for e in events], 0)
+        columns[:, EVENT_DETAIL] = [e.csat or 0 for e in events]
+    elif topic is Input.PAYMENTS:
+        columns[:, EVENT_THING] = _digests([e.payment_id for e in events], 0)
+        columns[:, EVENT_DUE] = [_due_ms(e.due_at) for e in events]
+        columns[:, EVENT_AMOUNT] = [
+            ABSENT if e.amount_minor is None else max(e.amount_minor, ABSENT) for e in events
+        ]
+        columns[:, EVENT_DETAIL] = [currency_code(e.currency) for e in events]
+
+
+def _due_ms(due_at: Any) -> int:
+    due_ms = ABSENT if due_at is None else instant_ms(due_at)
+    return due_ms if OCCURRED_AT_MIN_MS <= due_ms < OCCURRED_AT_END_MS else ABSENT
+
+
+def currency_code(currency: str | None) -> int:
+    """Return a currency of three letters as a number from 1, 0 for anything else."""
+    if currency is None or not _CURRENCY.fullmatch(currency):
+        return 0
+    first, second, third = (ord(letter) - ord("A") for letter in currency.upper())
+    return 1 + (first * 26 + second) * 26 + third
+
+
+def _digests(ids: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
+    return np.array([xxh3_64_intdigest(name.encode(), seed) for name in ids], np.uint64).view(np.int64)
 
 
 def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
-    hashes = np.array([xxh3_64_intdigest(name.encode(), seed) for name in ids], np.uint64).view(np.int64)
+    hashes = _digests(ids, seed)
     hashes[hashes == 0] = 1
     return hashes
 

@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     EVENT_INPUT,
     EVENT_HASH,
     EVENT_NATURAL,
+    EVENT_KIND,
+    EVENT_USER,
+    EVENT_THING,
+    EVENT_DUE,
+    EVENT_AMOUNT,
+    EVENT_DETAIL,
     EVENT_COLUMNS,
-) = range(9)
-"""Key is the running maximum of times within the input; hashes are 64-bit, NATURAL is 0 where there is none."""
+) = range(15)
+"""Key is the running maximum of times within the input; hashes are 64-bit, NATURAL is 0 where there is none.
+
+USER is a user's bucket; THING the hash of the ticket or payment; DUE when a payment is due; AMOUNT in minor units; DETAIL a
+ticket event's CSAT, or a payment's currency as a number (0: none). ABSENT stands for no user, due instant or amount.
+"""
+ABSENT: Final = -1
 NO_ROW: Final = -1
 """Row of an event that is not applied (a duplicate)."""
 

@@ -1,11 +1,11 @@
-"""What decoding needs to know of a policy: bits of sources by event kind, and page kinds by path pattern."""
+"""What decoding needs to know of a policy: bits of sources by event kind, page kinds by path pattern, kinds of tags."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
 
-from schemas.catalogue import ACTIVITY_BIT, SOURCES, EventKind
+from schemas.catalogue import ACTIVITY_BIT, KEY_FEATURE_BIT, KEY_FEATURE_PAGE, SOURCES, EventKind
 
 if TYPE_CHECKING:
     from schemas.policy import Policy
@@ -39,6 +39,13 @@ class PageMasks(dict[str | None, int]):
             for kind, patterns in policy.pages.items()
             if patterns
         ]
+        self._patterns += [
+            (re.compile("|".join(map(_translated, patterns)), re.DOTALL), bits)
+            for bits, patterns in zip(
+                key_feature_masks(policy).values(), policy.key_features.values(), strict=True
+            )
+            if patterns
+        ]
 
     def __missing__(self, address: str | None) -> int:
         """Match an address that is not remembered."""
@@ -52,6 +59,21 @@ class PageMasks(dict[str | None, int]):
             self.clear()
         self[address] = mask
         return mask
+
+
+def key_feature_masks(policy: Policy) -> dict[str | None, int]:
+    """Return the bits of a visit that uses a key feature, by the feature's name."""
+    of_kind = _page_bits(KEY_FEATURE_PAGE)
+    return {name: of_kind | 1 << (KEY_FEATURE_BIT + i) for i, name in enumerate(policy.key_features)}
+
+
+def tag_masks(policy: Policy) -> dict[str, int]:
+    """Return the bits of the sources that count a ticket opened with a tag, by tag."""
+    masks: dict[str, int] = {}
+    for kind, tags in policy.ticket_tags.items():
+        for tag in tags:
+            masks[tag] = masks.get(tag, 0) | sum(1 << source.bit for source in SOURCES if kind in source.tags)
+    return masks
 
 
 def _page_bits(kind: str) -> int:

@@ -1,8 +1,8 @@
-"""The layout of an account's row: cells grouped by type, fixed cells first, then what the enabled models need.
+"""The layout of an account's row: named columns of cells, fixed ones first, then what the models and rules in force need.
 
 A row is one element of a structured array with a field per cell type (``i64``, ``f64``, ``i32``, ``u16``, ``u8``),
 so its bytes are its changelog value. Slots are indices into a field; constants name the fixed ones, a ``Layout``
-holds the others. Only the sources that enabled models read have rings.
+holds the others, ``ABSENT`` for what nothing in force reads.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from schemas.catalogue import SOURCE_BY_NAME, Signal, Source
+from schemas.catalogue import MEASUREMENTS, SOURCE_BY_NAME, Signal, Source
 from schemas.reasons import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from schemas.model_file import ModelFile
+    from schemas.model_file import Metric, ModelFile
     from schemas.policy import Policy
 
 NEVER: Final = 0
@@ -27,24 +27,71 @@ NONE: Final = -1
 """Score cells: null; contribution and dimension cells: missing."""
 UNSET: Final = -1
 """Instant cells: not set."""
+NO_OVERRIDE: Final = -(1 << 30)
+"""Override cells: no manual judgement in force."""
+NO_DAILY: Final = 65_535
+"""Cells of daily scores: null."""
+ABSENT: Final = -1
+"""A slot of something that is not laid out."""
 
-NOW, LAST_ACTIVE, RISK_LAST, EPISODE_SINCE, I64_FIXED = range(5)
-GAP_COUNT, GAP_SUM, F64_FIXED = range(3)
-(EPISODE, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, I32_FIXED) = range(6)
-DAY, FIRST_DAY, LAST_ACTIVE_DAY, GAPS, GAPS_KNOWN, RISK_COUNT, OPEN, U16_FIXED = range(8)
-SEVERITY, RISK_ADMIN, VIEW_DUE, U8_FIXED = range(4)
+TYPES: Final = {"i64": np.int64, "f64": np.float64, "i32": np.int32, "u16": np.uint16, "u8": np.uint8}
+_FIXED: Final = {
+    "i64": ("now", "last_active", "risk_last", "episode_since", "opportunity_since", "fell_at"),
+    "f64": ("gap_count", "gap_sum"),
+    "i32": (
+        "episode", "opportunity", "silent_for", "usual_gap", "probability", "absolute_silent_for", "zone", "last_active_hour",
+    ),
+    "u16": (
+        "day", "first_day", "last_active_day", "last_event_day", "gaps", "gaps_known", "risk_count", "open", "returned_day",
+        "silent_days",
+    ),
+    "u8": ("severity", "opportunity_severity", "risk_admin", "view_due", "fell_from", "overridden", "user_seen"),
+}  # fmt: skip
+NOW, LAST_ACTIVE, RISK_LAST, EPISODE_SINCE, OPPORTUNITY_SINCE, FALL_AT = range(6)
+GAP_COUNT, GAP_SUM = range(2)
+(
+    EPISODE, OPPORTUNITY, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, ZONE, LAST_ACTIVE_HOUR,
+) = range(8)  # fmt: skip
+(
+    DAY, FIRST_DAY, LAST_ACTIVE_DAY, LAST_EVENT_DAY, GAPS, GAPS_KNOWN, RISK_COUNT, OPEN, RETURNED_DAY, SILENT_DAYS,
+) = range(10)  # fmt: skip
+SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, FELL_FROM, OVERRIDDEN, USER_SEEN = range(7)
 
-WIDE, NARROW = range(2)
-"""Ring types: u16 for sources of volume, u8 for incidents."""
+WIDE, NARROW, BITS = range(3)
+"""Ring types: u16 for sources of volume, u8 for incidents, a bit of u8 a day where only active days are read."""
+BUCKETS: Final = 128
+"""Buckets of users, each with the newest day of one of its users."""
+TICKETS, PAYMENTS = 6, 4
+"""Tickets and payments that an account is remembered with."""
+ACTIVE_BYTES: Final = 16
+"""The set of active days: a bit for each of the last 128."""
+SPIKE_DAYS: Final = 35
+
+
+class Column(NamedTuple):
+    """Cells of one type that belong together, by a name that says the same in every layout."""
+
+    name: str
+    type: str
+    offset: int
+    cells: int
 
 
 class Ring(NamedTuple):
-    """The daily counts of one source: tile of day d is cell ``offset + d % days`` of its field."""
+    """The daily counts, sums or bits of one source: tile of day d is number ``d % days`` from ``offset`` on."""
 
     source: Source
     width: int
     offset: int
     days: int
+
+
+class Weeks(NamedTuple):
+    """The weekly sums and numbers of one measurement: of week w in cells ``offset + w % weeks``."""
+
+    sums: int
+    numbers: int
+    weeks: int
 
 
 class ModelSlots(NamedTuple):
@@ -53,6 +100,7 @@ class ModelSlots(NamedTuple):
     fell_at: int
     sent_score: int
     change: int
+    override: int
     dimensions: int
     parts: int
     coverage: int
@@ -60,14 +108,41 @@ class ModelSlots(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """All slots of a row, its dtype, and the fingerprint that every changelog value carries."""
+    """All slots of a row, its columns and dtype, and the fingerprint that every changelog value carries."""
 
     rings: tuple[Ring, ...]
     last_day: int
+    sums: tuple[Ring, ...]
+    currency: int
+    active: int
+    users: int
+    tickets: tuple[int, int]
+    payments: tuple[int, int]
+    first_use: int
+    weeks: tuple[Weeks, ...]
+    daily: int
     rule_since: dict[Rule, int]
     models: tuple[ModelSlots, ...]
+    columns: tuple[Column, ...]
     dtype: np.dtype[np.void]
     fingerprint: bytes
+
+
+class _Columns:
+    """Hands out cells, column after column."""
+
+    def __init__(self) -> None:
+        self.columns: list[Column] = []
+        self.sizes = dict.fromkeys(TYPES, 0)
+
+    def add(self, kind: str, name: str, cells: int = 1) -> int:
+        offset = self.sizes[kind]
+        self.columns.append(Column(name, kind, offset, cells))
+        self.sizes[kind] += cells
+        return offset
+
+    def add_if(self, condition: bool, kind: str, name: str, cells: int) -> int:  # noqa: FBT001
+        return self.add(kind, name, cells) if condition else ABSENT
 
 
 def enabled_rules(policy: Policy) -> list[Rule]:
@@ -77,73 +152,149 @@ def enabled_rules(policy: Policy) -> list[Rule]:
 
 def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
     """Lay out the row for a policy and its enabled models."""
-    rings = _rings(models)
-    rules = enabled_rules(policy)
-    rule_since = {rule: I64_FIXED + i for i, rule in enumerate(rules)}
-    slots, sizes = _model_slots(models, i64=I64_FIXED + len(rules), i32=I32_FIXED, u8=U8_FIXED, u16=U16_FIXED)
-    tiles = [sum(ring.days for ring in rings if ring.width == width) for width in (WIDE, NARROW)]
-    last_day = sizes["u16"] + tiles[WIDE]
-    counts = {
-        "i64": sizes["i64"],
-        "f64": F64_FIXED,
-        "i32": sizes["i32"],
-        "u16": last_day + len(rings),
-        "u8": sizes["u8"] + tiles[NARROW],
-    }
-    rings = _place(rings, sizes)
-    types = {"i64": np.int64, "f64": np.float64, "i32": np.int32, "u16": np.uint16, "u8": np.uint8}
-    dtype = np.dtype([(name, types[name], (count,)) for name, count in counts.items()], align=True)
-    text = repr(
-        (counts, [(r.source.name, r.width, r.offset, r.days) for r in rings], rule_since, slots, last_day)
+    columns, rules = _Columns(), policy.rules
+    for kind, names in _FIXED.items():
+        for name in names:
+            columns.add(kind, name)
+    metrics = [component.metric for model in models for component in model.components]
+    features = {metric.feature for metric in metrics}
+    rule_since = {rule: columns.add("i64", f"rule {rule.label}: since") for rule in enabled_rules(policy)}
+    ring_days = _ring_days(policy, metrics)
+    counted = _counted(policy, metrics)
+    rings = tuple(
+        _ring(columns, source, days, is_counted=source.name in counted) for source, days in ring_days.items()
     )
-    text += repr([[c.name for c in model.components] for model in models]) + repr([m.model for m in models])
-    return Layout(rings, last_day, rule_since, slots, dtype, blake2b(text.encode(), digest_size=8).digest())
+    last_days = [columns.add("u16", f"last day {source.name}") for source in ring_days]
+    sum_days = _longest((metric.source, metric.window_days) for metric in metrics if metric.feature == "sum")
+    sums = tuple(
+        Ring(source, WIDE, columns.add("i64", f"sum {source.name}", days), days)
+        for source, days in sum_days.items()
+    )
+    weeks = tuple(_weeks(columns, metrics, measurement.name) for measurement in MEASUREMENTS)
+    has_tickets = rules.ticket_trouble is not None or "open_tickets" in features or weeks[1].weeks > 0
+    has_payments = rules.payment_trouble is not None or "late_payments" in features
+    has_users = rules.users_leaving is not None or not features.isdisjoint(("users", "user_share"))
+    has_days = rules.decline is not None or rules.reengaged is not None
+    uses = len(policy.key_features) if not features.isdisjoint(("key_features", "first_use")) else 0
+    drop = rules.band_drop
+    slots = Layout(
+        rings=rings,
+        last_day=last_days[0] if last_days else ABSENT,
+        sums=sums,
+        currency=columns.add_if(bool(sums), "u16", "currency", 1),
+        active=columns.add_if(has_days, "u8", "active days", ACTIVE_BYTES),
+        users=columns.add_if(has_users, "u8", "users", BUCKETS),
+        tickets=_slots(columns, "tickets", TICKETS) if has_tickets else (ABSENT, ABSENT),
+        payments=_slots(columns, "payments", PAYMENTS) if has_payments else (ABSENT, ABSENT),
+        first_use=columns.add_if(uses > 0, "u16", "key features: first and last use", 2 * uses),
+        weeks=weeks,
+        daily=ABSENT if drop is None else columns.add("u16", "daily scores", drop.days + 1),
+        rule_since=rule_since,
+        models=tuple(_model(columns, model) for model in models),
+        columns=tuple(columns.columns),
+        dtype=np.dtype([]),
+        fingerprint=b"",
+    )
+    dtype = np.dtype([(name, TYPES[name], (count,)) for name, count in columns.sizes.items()], align=True)
+    text = repr([tuple(column) for column in columns.columns])
+    return slots._replace(
+        columns=tuple(columns.columns),
+        dtype=dtype,
+        fingerprint=blake2b(text.encode(), digest_size=8).digest(),
+    )
 
 
 def template(layout: Layout) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     """Return one fresh row (shape ``(1,)``): nothing counted, nothing sent."""
     row = np.zeros(1, layout.dtype)
     row["i64"] = UNSET
+    for ring in layout.sums:
+        row["i64"][0, ring.offset : ring.offset + ring.days] = 0
     for slots in layout.models:
         row["i32"][0, slots.sent_score] = NONE
-    for start, end in _sent_ranges(layout):
-        row["i32"][0, start:end] = NONE
+        row["i32"][0, slots.override] = NO_OVERRIDE
+    for column in layout.columns:
+        if column.name.endswith(_SENT):
+            row["i32"][0, column.offset] = NONE
+        elif column.name == "daily scores":
+            row["u16"][0, column.offset : column.offset + column.cells] = NO_DAILY
     return row
 
 
-def _sent_ranges(layout: Layout) -> list[tuple[int, int]]:
-    ends = [slots.sent_score for slots in layout.models[1:]] + [layout.dtype["i32"].shape[0]]
-    return [(slots.dimensions, end) for slots, end in zip(layout.models, ends, strict=True)]
+_SENT: Final = ": sent part"
 
 
-def _rings(models: Sequence[ModelFile]) -> tuple[Ring, ...]:
+def _longest(spans: Iterable[tuple[str | None, int | None]]) -> dict[Source, int]:
+    """Return the longest span in days by source, in the order of the sources."""
     days: dict[str, int] = {}
-    for model in models:
-        for metric in (component.metric for component in model.components):
-            if metric.feature not in ("fact", "rhythm") and metric.source is not None:
-                needed = (metric.window_days or 0) + (metric.lag_days or 0)
-                days[metric.source] = max(days.get(metric.source, 0), needed)
-    sources = sorted((SOURCE_BY_NAME[name] for name in days), key=lambda source: source.bit)
-    widths = {source: WIDE if source.signal is Signal.VOLUME else NARROW for source in sources}
-    return tuple(Ring(source, widths[source], 0, days[source.name]) for source in sources)
+    for name, span in spans:
+        if name is not None:
+            days[name] = max(days.get(name, 0), span or 0)
+    return {source: days[name] for name, source in SOURCE_BY_NAME.items() if name in days}
 
 
-def _place(rings: tuple[Ring, ...], sizes: dict[str, int]) -> tuple[Ring, ...]:
-    free = {WIDE: sizes["u16"], NARROW: sizes["u8"]}
-    placed = []
-    for ring in rings:
-        placed.append(ring._replace(offset=free[ring.width]))
-        free[ring.width] += ring.days
-    return tuple(placed)
+def _rule_days(policy: Policy) -> dict[str, int]:
+    """Return the days that rules count of sources."""
+    rules, days = policy.rules, {}
+    if rules.ticket_trouble:
+        days["tickets_opened"] = SPIKE_DAYS
+    if rules.usage_surge:
+        days["activity"] = rules.usage_surge.window_days + rules.usage_surge.baseline_days
+    if rules.upgrade_interest:
+        days["upgrade_pages"] = rules.upgrade_interest.window_days
+    return days
 
 
-def _model_slots(
-    models: Sequence[ModelFile], *, i64: int, i32: int, u8: int, u16: int
-) -> tuple[tuple[ModelSlots, ...], dict[str, int]]:
-    slots = []
-    for model in models:
-        dimensions = i32 + 2
-        parts = dimensions + len(model.dimensions)
-        slots.append(ModelSlots(i64, i32, i32 + 1, dimensions, parts, u16, u8))
-        i64, i32, u16, u8 = i64 + 1, parts + len(model.components), u16 + 1, u8 + 1
-    return tuple(slots), {"i64": i64, "i32": i32, "u16": u16, "u8": u8}
+def _ring_days(policy: Policy, metrics: Sequence[Metric]) -> dict[Source, int]:
+    spans: list[tuple[str | None, int | None]] = [
+        (metric.source, (metric.window_days or 0) + (metric.lag_days or 0))
+        for metric in metrics
+        if metric.feature not in ("fact", "mean", "sum")
+    ]
+    return _longest([*spans, *_rule_days(policy).items()])
+
+
+def _counted(policy: Policy, metrics: Sequence[Metric]) -> set[str | None]:
+    """Return the sources of which more is read than whether there was an event on a day."""
+    return {m.source for m in metrics if m.feature not in ("active_days", "since_last")} | _rule_days(
+        policy
+    ).keys()
+
+
+def _ring(columns: _Columns, source: Source, days: int, *, is_counted: bool) -> Ring:
+    if not is_counted:
+        return Ring(source, BITS, columns.add("u8", f"days {source.name}", -(-days // 8)), days)
+    width, kind = (WIDE, "u16") if source.signal is Signal.VOLUME else (NARROW, "u8")
+    return Ring(source, width, columns.add(kind, f"count {source.name}", days), days)
+
+
+def _weeks(columns: _Columns, metrics: Sequence[Metric], name: str) -> Weeks:
+    windows = [m.window_days or 0 for m in metrics if m.feature == "mean" and m.source == name]
+    weeks = max(windows, default=0) // 7
+    if weeks == 0:
+        return Weeks(ABSENT, ABSENT, 0)
+    return Weeks(
+        columns.add("i32", f"week {name}: sum", weeks),
+        columns.add("u16", f"week {name}: number", weeks),
+        weeks,
+    )
+
+
+def _slots(columns: _Columns, name: str, slots: int) -> tuple[int, int]:
+    """Return where the hashes begin (instants follow them) and the states."""
+    return columns.add("i32", f"{name}: id and instant", 2 * slots), columns.add(
+        "u8", f"{name}: state", slots
+    )
+
+
+def _model(columns: _Columns, model: ModelFile) -> ModelSlots:
+    name = f"model {model.model}"
+    fell_at = columns.add("i64", f"{name}: fell at")
+    score = columns.add("i32", f"{name}: sent score")
+    change = columns.add("i32", f"{name}: changes")
+    override = columns.add("i32", f"{name}: sent override")
+    dimensions = [columns.add("i32", f"{name}: {part.name}{_SENT}") for part in model.dimensions]
+    parts = [columns.add("i32", f"{name}: {part.name} component{_SENT}") for part in model.components]
+    coverage = columns.add("u16", f"{name}: sent coverage")
+    band = columns.add("u8", f"{name}: band")
+    return ModelSlots(fell_at, score, change, override, dimensions[0], parts[0], coverage, band)

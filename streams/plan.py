@@ -6,14 +6,24 @@ named by the constants beside them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import math
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from schemas.catalogue import FACT_BY_NAME, FEATURE_BY_NAME, Signal
+from schemas.catalogue import (
+    FACT_BY_NAME,
+    FEATURE_BY_NAME,
+    MEASUREMENT_BY_NAME,
+    OVERRIDE_PREFIX,
+    SOURCE_BY_NAME,
+    Signal,
+)
+from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
-from streams.days import DAY_MS, Zone
-from streams.layout import Layout, make_layout
+from streams.days import DAY_MS, Zone, ZoneOf, Zones, one_zone
+from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,106 +32,150 @@ if TYPE_CHECKING:
 
     from schemas.model_file import Component, ModelFile
     from schemas.policy import Policy
+    from streams.layout import Ring
 
-FEATURE, SOURCE, WINDOW, LAG, WEIGHT, CURVE, ANCHOR, ANCHOR_END, DIMENSION, VOLUME, COMPONENT_COLUMNS = range(
-    11
-)
+_EPOCH: Final = date(1970, 1, 1)
+DAYS: Final = (date(2101, 1, 1) - _EPOCH).days
+"""Days of a calendar."""
+YEAR_DAYS: Final = 365.25
+_RULE_RINGS: Final = {
+    Rule.TICKET_TROUBLE: "tickets_opened",
+    Rule.USAGE_SURGE: "activity",
+    Rule.UPGRADE_INTEREST: "upgrade_pages",
+}
+(
+    FEATURE, SOURCE, WINDOW, LAG, WEIGHT, CURVE, ANCHOR, ANCHOR_END, DIMENSION, VOLUME, DECAY, COMPONENT_COLUMNS,
+) = range(12)  # fmt: skip
 RAMP, STEPS, CATEGORIES = range(3)
 """Kinds of curve."""
 RING_BIT, RING_WIDTH, RING_OFFSET, RING_DAYS, RING_COLUMNS = range(5)
 (
-    PART,
-    PART_END,
-    DIM,
-    DIM_END,
-    BAND,
-    BAND_END,
-    DENOMINATOR,
-    MIN_COVERAGE,
-    MARGIN,
-    DWELL,
-    MIN_CHANGE,
-    KINDS,
-    FELL_AT,
-    SENT_SCORE,
-    CHANGE,
-    SENT_DIMS,
-    SENT_PARTS,
-    SENT_COVERAGE,
-    PRESENT_BAND,
-    MODEL_COLUMNS,
-) = range(20)
-SINCE_SLOT, RULE_SEVERITY, REPEATED_SEVERITY, LIMIT_DAYS, QUIET, REPEAT_AFTER, REFRACTORY, RULE_COLUMNS = (
-    range(8)
-)
-PRIOR_RATE, PRIOR_DAYS, FORGETTING, BUDGET, RHYTHM_COLUMNS = range(5)
+    PART, PART_END, DIM, DIM_END, BAND, BAND_END, DENOMINATOR, MIN_COVERAGE, MARGIN, DWELL, MIN_CHANGE, KINDS, FELL_AT,
+    SENT_SCORE, CHANGE, SENT_OVERRIDE, SENT_DIMS, SENT_PARTS, SENT_COVERAGE, PRESENT_BAND, TARGET, MODEL_COLUMNS,
+) = range(22)  # fmt: skip
+(
+    SINCE_SLOT, RULE_SEVERITY, REPEATED_SEVERITY, LIMIT_DAYS, QUIET, REPEAT_AFTER, REFRACTORY, RULE_WINDOW, BASELINE, AT_LEAST,
+    RATIO_T, RULE_RING, RULE_COLUMNS,
+) = range(13)  # fmt: skip
+"""RATIO_T: a ratio, share or drop in thousandths; AT_LEAST: the least number of days, events, users, hundredths of points."""
+PRIOR_RATE, PRIOR, FORGETTING, BUDGET, YEAR_UNITS, DECLINE_LEVEL, PHI_MIN, NUMBERS = range(8)
+WEEK_SUMS, WEEK_NUMBERS, WEEK_COUNT, WEEK_COLUMNS = range(4)
 RATIO_MAX: Final = 1_000_000
 FIRST_BAND: Final = 2
 """Band cells: 0 insufficient evidence, 1 not applicable, then the model's bands in rising order."""
+HALF: Final = 65_536
+"""What an event of today counts in a decayed count."""
+HOUR_MS: Final = 3_600_000
+KIND_FACT, ZONE_FACT, FIXED_FACTS = range(3)
+"""Slots of the facts that are always read."""
+(
+    HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
+    PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, SINCE_FACT, RENEWAL_FACT, ARR_FACT, SEATS_FACT, RENEWAL_DAYS,
+    ARR_FROM, RULE_DAYS, SCALARS,
+) = range(22)  # fmt: skip
 
 
 class Plan(NamedTuple):
-    """Arrays that the kernel interprets; all int64 but ``rhythm`` (float64).
+    """Arrays that the kernel interprets; all int64 but ``numbers`` (float64).
 
-    ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings``
-    (S, RING_COLUMNS), ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and 1 if closed right, ``rules``
-    (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``rhythm`` (RHYTHM_COLUMNS,), ``scalars``
-    (longest gap learned in days, slot of the rings' last days, grace in ms).
+    ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings`` and ``sums``
+    (S, RING_COLUMNS), ``weeks`` (measurements, WEEK_COLUMNS), ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and
+    1 if closed right, ``rules`` (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``decay`` the weights of
+    decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
+    of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
+    (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept.
     """
 
     components: npt.NDArray[np.int64]
     anchors: npt.NDArray[np.int64]
     rings: npt.NDArray[np.int64]
+    sums: npt.NDArray[np.int64]
+    weeks: npt.NDArray[np.int64]
     models: npt.NDArray[np.int64]
     bands: npt.NDArray[np.int64]
     rules: npt.NDArray[np.int64]
-    rhythm: npt.NDArray[np.float64]
+    decay: npt.NDArray[np.int64]
+    users: npt.NDArray[np.int64]
+    worked: npt.NDArray[np.int64]
+    workdays: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.float64]
     scalars: npt.NDArray[np.int64]
-    zone: Zone
-
-
-HORIZON_DAYS, LAST_DAY_SLOT, GRACE_MS = range(3)
+    zones: Zones
 
 
 class Program(NamedTuple):
-    """What the core runs: policy, models, layout, plan, and the facts that the plan reads, by slot."""
+    """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, the overrides by target.
+
+    ``zone_of`` gives the table of a time zone by name, None for an unknown one.
+    """
 
     policy: Policy
     models: tuple[ModelFile, ...]
     layout: Layout
     plan: Plan
     facts: tuple[str, ...]
+    overrides: dict[str, int]
+    zone_of: ZoneOf
 
 
-def compile_program(policy: Policy, models: Sequence[ModelFile], zone: Zone) -> Program:
-    """Compile a policy, its enabled models (in the policy's order) and its time zone's table."""
+def compile_program(policy: Policy, models: Sequence[ModelFile], zone: Zone, zone_of: ZoneOf) -> Program:
+    """Compile a policy, its enabled models (in the policy's order), its time zone's table, and where others come from."""
     layout = make_layout(policy, models)
-    facts = _facts(models)
+    facts = _facts(policy, models)
     anchors: list[tuple[int, int]] = []
+    decay: list[int] = []
     components: list[list[int]] = []
     bands: list[tuple[int, int]] = []
     heads: list[list[int]] = []
+    overrides: dict[str, int] = {}
     dimension = 0
     for index, model in enumerate(models):
         head = [len(components), 0, dimension, 0, len(bands), 0]
         for group in model.dimensions:
-            components += [_component(part, layout, facts, anchors, dimension) for part in group.components]
+            components += [
+                _component(part, layout, facts, anchors, decay, dimension) for part in group.components
+            ]
             dimension += 1
         bands += [(_thousandths(band.start), int(band.closed == "right")) for band in model.bands]
         head[1::2] = len(components), dimension, len(bands)
-        heads.append(head + _model(model, layout, index))
+        heads.append([*head, *_model(model, layout, index), len(overrides)])
+        names = [model.model, *(f"{model.model}.{part.name}" for part in model.components)]
+        overrides |= {OVERRIDE_PREFIX + name: len(overrides) + i for i, name in enumerate(names)}
+    worked, workdays = _calendar(policy)
     plan = Plan(
         components=_table(components, COMPONENT_COLUMNS),
         anchors=_table(anchors, 2),
-        rings=_table([(r.source.bit, r.width, r.offset, r.days) for r in layout.rings], RING_COLUMNS),
+        rings=_rings(layout.rings),
+        sums=_rings(layout.sums),
+        weeks=_table(layout.weeks, WEEK_COLUMNS),
         models=_table(heads, MODEL_COLUMNS),
         bands=_table(bands, 2),
         rules=_rules(policy, layout),
-        rhythm=_rhythm(policy),
-        scalars=np.array([policy.rhythm.horizon_days, layout.last_day, policy.grace_s * 1000], np.int64),
-        zone=zone,
+        decay=np.array(decay or [0], np.int64),
+        users=np.array([users_of(marked) for marked in range(BUCKETS + 1)], np.int64),
+        worked=worked,
+        workdays=workdays,
+        numbers=_numbers(policy),
+        scalars=_scalars(policy, layout, facts),
+        zones=one_zone(zone),
     )
-    return Program(policy, tuple(models), layout, plan, facts)
+    return Program(policy, tuple(models), layout, plan, facts, overrides, zone_of)
+
+
+def users_of(marked: int) -> int:
+    """Return the number of users that mark so many of the buckets: linear counting (Whang et al. 1990)."""
+    empty = max(BUCKETS - marked, 0.5)  # all marked: as if half a bucket were free
+    return math.floor(-BUCKETS * math.log(empty / BUCKETS) + 0.5)
+
+
+def _calendar(policy: Policy) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    if policy.calendar is None:
+        return np.zeros(1, np.int64), np.zeros(1, np.int64)
+    closed = {WEEKDAYS.index(name) for name in policy.calendar.weekend}
+    days = np.arange(DAYS)
+    works = ~np.isin((days + 3) % 7, list(closed))
+    works[[d for day in policy.calendar.holidays if 0 <= (d := (day - _EPOCH).days) < DAYS]] = False
+    return np.cumsum(works, dtype=np.int64), np.concatenate([[0], days[works]]).astype(np.int64)
 
 
 def _table(rows: Sequence[Sequence[int]], columns: int) -> npt.NDArray[np.int64]:
@@ -132,21 +186,44 @@ def _thousandths(value: float) -> int:
     return round(value * 1000)
 
 
-def _facts(models: Sequence[ModelFile]) -> tuple[str, ...]:
-    read = [c.metric.source for m in models for c in m.components if c.metric.feature == "fact"]
-    return tuple(dict.fromkeys(["kind", *(name for name in read if name)]))
+def _rings(rings: Sequence[Ring]) -> npt.NDArray[np.int64]:
+    return _table([(r.source.bit, r.width, r.offset, r.days) for r in rings], RING_COLUMNS)
+
+
+def _facts(policy: Policy, models: Sequence[ModelFile]) -> tuple[str, ...]:
+    """Return the facts that models and rules read; those of the catalogue's KIND_FACT and ZONE_FACT come first."""
+    metrics = [component.metric for model in models for component in model.components]
+    features, more = {metric.feature for metric in metrics}, policy.raise_severity
+    read = ["kind", "time_zone"]
+    if policy.rules.never_started or "first_use" in features:
+        read.append("customer_since")
+    if more and more.renewal_within_days is not None:
+        read.append("renewal_date")
+    if more and more.arr_from is not None:
+        read.append("arr")
+    if "user_share" in features:
+        read.append("seats")
+    return tuple(dict.fromkeys([*read, *(m.source for m in metrics if m.feature == "fact" and m.source)]))
 
 
 def _component(
-    part: Component, layout: Layout, facts: tuple[str, ...], anchors: list[tuple[int, int]], dimension: int
+    part: Component,
+    layout: Layout,
+    facts: tuple[str, ...],
+    anchors: list[tuple[int, int]],
+    decay: list[int],
+    dimension: int,
 ) -> list[int]:
-    feature = FEATURE_BY_NAME[part.metric.feature]
-    source, volume = -1, 0
+    feature, name = FEATURE_BY_NAME[part.metric.feature], part.metric.source or ""
+    source = ABSENT
     if feature.name == "fact":
-        source = facts.index(part.metric.source or "")
-    elif part.metric.source is not None:
-        source = next(i for i, ring in enumerate(layout.rings) if ring.source.name == part.metric.source)
-        volume = int(layout.rings[source].source.signal is Signal.VOLUME)
+        source = facts.index(name)
+    elif feature.name == "mean":
+        source = list(MEASUREMENT_BY_NAME).index(name)
+    elif name:
+        rings = layout.sums if feature.name == "sum" else layout.rings
+        source = next(i for i, ring in enumerate(rings) if ring.source.name == name)
+    volume = name in SOURCE_BY_NAME and SOURCE_BY_NAME[name].signal is Signal.VOLUME
     curve = RAMP if part.ramp else STEPS if part.steps else CATEGORIES
     first = len(anchors)
     if part.table is not None:
@@ -154,8 +231,14 @@ def _component(
         anchors += [(codes[name], _thousandths(points)) for name, points in part.table.items()]
     else:
         anchors += [(round(x * feature.scale), _thousandths(y)) for x, y in part.ramp or part.steps or []]
-    window, lag = part.metric.window_days or 0, part.metric.lag_days or 0
-    return [feature.code, source, window, lag, part.weight, curve, first, len(anchors), dimension, volume]
+    window, lag = part.metric.window_days or 0, part.metric.lag_days or part.metric.of_days or 0
+    weights = len(decay)
+    if part.metric.half_life_days:
+        decay += [
+            math.floor(HALF * 2.0 ** (-age / part.metric.half_life_days) + 0.5) for age in range(window)
+        ]
+    head = [feature.code, source, window, lag, part.weight, curve, first, len(anchors)]
+    return [*head, dimension, int(volume), weights]
 
 
 def _model(model: ModelFile, layout: Layout, index: int) -> list[int]:
@@ -164,7 +247,7 @@ def _model(model: ModelFile, layout: Layout, index: int) -> list[int]:
     return [
         model.denominator, _thousandths(model.min_coverage), _thousandths(model.hysteresis),
         model.dwell_h * 3_600_000, _thousandths(model.min_change), kinds,
-        slots.fell_at, slots.sent_score, slots.change, slots.dimensions, slots.parts, slots.coverage, slots.band,
+        slots.fell_at, slots.sent_score, slots.change, slots.override, slots.dimensions, slots.parts, slots.coverage, slots.band,
     ]  # fmt: skip
 
 
@@ -178,14 +261,76 @@ def _rules(policy: Policy, layout: Layout) -> npt.NDArray[np.int64]:
         table[rule, REPEATED_SEVERITY] = Severity[
             getattr(numbers, "repeated_severity", numbers.severity).upper()
         ]
-        table[rule, LIMIT_DAYS] = getattr(numbers, "days", 0)
+        table[rule, LIMIT_DAYS] = _first(numbers, 0, "days", "unresolved_days", "late_days")
         table[rule, QUIET] = getattr(numbers, "quiet_days", 0) * DAY_MS
         table[rule, REPEAT_AFTER] = getattr(numbers, "repeat_after_min", 0) * 60_000
         table[rule, REFRACTORY] = numbers.refractory_days * DAY_MS
+        table[rule, RULE_WINDOW] = _first(numbers, 0, "window_days", "weeks")
+        table[rule, BASELINE] = _first(numbers, 0, "baseline_days", "baseline_weeks", "of_days")
+        table[rule, AT_LEAST] = _first(
+            numbers, 0, "active_days_min", "spike_min", "users_min", "active_days", "events_min", "visits"
+        )
+        table[rule, RATIO_T] = _thousandths(_first(numbers, 0, "drop", "spike_ratio", "share", "ratio"))
+        ring = _RULE_RINGS.get(rule)
+        table[rule, RULE_RING] = next(
+            (i for i, r in enumerate(layout.rings) if r.source.name == ring), ABSENT
+        )
+    if policy.rules.band_drop:
+        table[Rule.BAND_DROP, AT_LEAST] = round(policy.rules.band_drop.points * 100)
     return table
 
 
-def _rhythm(policy: Policy) -> npt.NDArray[np.float64]:
-    silence, rhythm = policy.rules.silence, policy.rhythm
-    budget = silence.false_alarms_per_year if silence else 0.0
-    return np.array([rhythm.prior_rate, rhythm.prior_days, rhythm.forgetting, budget], np.float64)
+def _first(numbers: object, default: int, *names: str) -> Any:
+    """Return the first of the named numbers that a rule has."""
+    return next((getattr(numbers, name) for name in names if hasattr(numbers, name)), default)
+
+
+def _numbers(policy: Policy) -> npt.NDArray[np.float64]:
+    silence, rhythm, decline = policy.rules.silence, policy.rhythm, policy.rules.decline
+    hourly = rhythm.unit == "hour"
+    year = YEAR_DAYS * 24 if hourly else YEAR_DAYS
+    if policy.calendar:
+        year = YEAR_DAYS * (7 - len(set(policy.calendar.weekend))) / 7
+    return np.array(
+        [
+            rhythm.prior_rate, rhythm.prior_days * (24 if hourly else 1), rhythm.forgetting,
+            silence.false_alarms_per_year if silence else 0.0, year,
+            decline.level if decline else 0.0, decline.phi_min if decline else 0.0,
+        ],
+        np.float64,
+    )  # fmt: skip
+
+
+def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    hourly, more = policy.rhythm.unit == "hour", policy.raise_severity
+    slots = [
+        facts.index(n) if n in facts else ABSENT for n in ("customer_since", "renewal_date", "arr", "seats")
+    ]
+    within, arr = (more.renewal_within_days, more.arr_from) if more else (None, None)
+    return np.array(
+        [
+            policy.rhythm.horizon_days * (24 if hourly else 1), layout.last_day, policy.grace_s * 1000, hourly,
+            layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
+            len(policy.key_features), layout.daily, *slots,
+            ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
+        ],
+        np.int64,
+    )  # fmt: skip
+
+
+def _rule_days(policy: Policy) -> int:
+    """Return how many days after its last event an account's rules may still change by a midnight alone."""
+    rules, days = policy.rules, [0]
+    if rules.decline:
+        days.append(7 * (rules.decline.weeks + rules.decline.baseline_weeks))
+    if rules.ticket_trouble:
+        days.append(SPIKE_DAYS)
+    if rules.users_leaving:
+        days.append(rules.users_leaving.of_days)
+    if rules.reengaged:
+        days.append(rules.reengaged.quiet_days)
+    if rules.usage_surge:
+        days.append(rules.usage_surge.window_days + rules.usage_surge.baseline_days)
+    if rules.upgrade_interest:
+        days.append(rules.upgrade_interest.window_days)
+    return max(days)
