@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from schemas.reasons import INSUFFICIENT_EVIDENCE, CauseKind, EventNote, Rule
-from schemas.topics import INPUT_TOPICS, Input
+from schemas.catalogue import OVERRIDE_PREFIX
+from schemas.reasons import INSUFFICIENT_EVIDENCE, OPPORTUNITIES, CauseKind, EventNote, Rule
+from schemas.topics import INPUT_TOPICS, Input, Output
+from tests.auditor.banddrop import BandDrop
+from tests.auditor.conditions import FirstModel
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.episode import Episode, Message
 from tests.auditor.exact import decimal, identity, rfc3339
-from tests.auditor.history import History, is_readable
-from tests.auditor.score import Moment, Scored, judge, next_band, plain_band, unscored
+from tests.auditor.facts import is_readable
+from tests.auditor.history import History
+from tests.auditor.instants import ends
+from tests.auditor.metrics import Moment
+from tests.auditor.score import Scored, judge, next_band, plain_band, unscored
 
 if TYPE_CHECKING:
     from tests.auditor.event import Event
@@ -20,6 +26,11 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 SCHEMA_VERSION = 1
+IDS_OF = {
+    Output.DISENGAGEMENTS: ("episode", "alert"),
+    Output.OPPORTUNITIES: ("opportunity-episode", "opportunity"),
+}
+"""What the ids of an episode and of its messages begin with, by topic; messages go out in this order."""
 
 
 @dataclass
@@ -28,6 +39,7 @@ class Outputs:
 
     score_changes: list[Payload] = field(default_factory=list)
     disengagements: list[Payload] = field(default_factory=list)
+    opportunities: list[Payload] = field(default_factory=list)
 
 
 @dataclass
@@ -72,40 +84,54 @@ class Account:
         self.account_id = account_id
         self.partition = partition
         self.settings = settings
+        self.zone = settings.zone
         self.history = History(settings)
-        self.episode = Episode(settings.rules)
+        rules = settings.rules.items()
+        self.episodes = {
+            Output.DISENGAGEMENTS: Episode({rule: its for rule, its in rules if rule not in OPPORTUNITIES}),
+            Output.OPPORTUNITIES: Episode({rule: its for rule, its in rules if rule in OPPORTUNITIES}),
+        }
         self.standings = [_first_standing(model) for model in settings.models]
+        drop = settings.rules.get(Rule.BAND_DROP)
+        self.drop = BandDrop(drop["days"] if drop else 0)
         self.now_ms: int | None = None
-        self.day = 0
+        self.day: int | None = None
 
     def take(self, event: Event, clock_ms: float, outputs: Outputs) -> set[EventNote]:
         """Take an event: what is due before it fires, then it is applied, then it is the cause of an evaluation."""
         self.fire_until(event.time_ms, outputs)
         now_ms = event.time_ms if self.now_ms is None else max(self.now_ms, event.time_ms)
         if clock_ms > -inf:
-            now_ms = max(
-                now_ms, start_of_day(self.settings.zone, local_day(self.settings.zone, int(clock_ms)))
-            )
-        is_first = self.now_ms is None
-        self._move_to(now_ms, is_first=is_first)
-        notes = self.history.apply(event, self.day)
+            now_ms = max(now_ms, start_of_day(self.zone, local_day(self.zone, int(clock_ms))))
+        today = self._move_to(now_ms)
+        notes = self.history.apply(event, today, self.zone, is_silent=self._is_silent)
         self._evaluate(self._cause_of_event(event), outputs)
         return notes
+
+    @property
+    def _is_silent(self) -> bool:
+        """Tell whether a reason of silence is open."""
+        return (
+            not self.episodes[Output.DISENGAGEMENTS]
+            .open.keys()
+            .isdisjoint({Rule.SILENCE, Rule.ABSOLUTE_SILENCE})
+        )
 
     def fire_until(self, end_ms: int, outputs: Outputs) -> None:
         """Fire every instant up to and including an end, in order."""
         while self.now_ms is not None and (instant := self.next_instant(self.now_ms)) <= end_ms:
-            self._move_to(instant, is_first=False)
+            self._move_to(instant)
             kind = CauseKind.EVIDENCE if instant in self._evidence_ends() else CauseKind.TIME
             self._evaluate(_cause(kind), outputs)
 
     def next_instant(self, after_ms: int) -> int:
         """Return the first instant after one at which something may change."""
-        day = self.day + 1
-        while (midnight := start_of_day(self.settings.zone, day)) <= after_ms:
+        day = local_day(self.zone, after_ms) + 1
+        while (midnight := start_of_day(self.zone, day)) <= after_ms:
             day += 1
-        ends = [*self._evidence_ends(), *self._quiet_ends(), *self._dwell_ends(), *self._refractory_ends()]
-        return min([midnight, *(end for end in ends if end > after_ms)])
+        told = [*self._evidence_ends(), *self._dwell_ends(), *self._refractory_ends()]
+        found = [*told, *ends(self.history, self.drop)]
+        return min([midnight, *(end for end in found if end > after_ms)])
 
     def _evidence_ends(self) -> set[int]:
         told = [(name, self.history.newest(name)) for name in self.settings.facts_read]
@@ -115,32 +141,56 @@ class Account:
             if fact and fact.expires_ms and is_readable(name, fact.value)
         }
 
-    def _quiet_ends(self) -> list[int]:
-        rule = self.settings.rules.get(Rule.RISK_PAGE)
-        visits = self.history.risk_visits(rule.quiet_ms, rule.repeat_after_ms) if rule else None
-        return [visits.last_ms + rule.quiet_ms] if rule and visits else []
-
     def _dwell_ends(self) -> list[int]:
         return [s.fell_at_ms + s.model.dwell_ms for s in self.standings if s.fell_at_ms is not None]
 
     def _refractory_ends(self) -> list[int]:
-        joined = self.episode.joined_at_ms.items()
-        return [joined_at_ms + self.settings.rules[rule].refractory_ms for rule, joined_at_ms in joined]
+        return [
+            joined_at_ms + self.settings.rules[rule].refractory_ms
+            for episode in self.episodes.values()
+            for rule, joined_at_ms in episode.joined_at_ms.items()
+        ]
 
-    def _move_to(self, now_ms: int, *, is_first: bool) -> None:
-        today = local_day(self.settings.zone, now_ms)
-        self.now_ms, self.day = now_ms, today if is_first else max(self.day, today)
+    def _move_to(self, now_ms: int) -> int:
+        """Move the account's time, and its zone with its day; return the day."""
+        before = self.day
+        today = self._day_at(now_ms)
+        if before is None or today > before:
+            told = self.history.readable_fact("time_zone", now_ms)
+            self.zone = self.settings.zone if told is None else told
+            today = self._day_at(now_ms)
+        self.now_ms = now_ms
+        return today
+
+    def _day_at(self, now_ms: int) -> int:
+        """Move the day to that of an instant in the zone in force, never back."""
+        today = local_day(self.zone, now_ms)
+        self.day = today if self.day is None else max(self.day, today)
+        return self.day
 
     def _evaluate(self, cause: Payload, outputs: Outputs) -> None:
         assert self.now_ms is not None
-        at = Moment(self.history, self.now_ms, self.day)
+        assert self.day is not None
+        at = Moment(self.history, self.now_ms, self.day, self.zone)
+        former = self.standings[0].band_index
         for standing in self.standings:
             standing.move_to(judge(standing.model, at), self.now_ms)
             if standing.is_material:
                 outputs.score_changes.append(self._score_change(standing, cause, self.now_ms))
-        message = self.episode.evaluate(at)
-        if message is not None:
-            outputs.disengagements.append(self._disengagement(message, self.now_ms))
+        first = self._first_model(former, at)
+        for topic, episode in self.episodes.items():
+            message = episode.evaluate(at, first)
+            if message is not None:
+                sent = outputs.disengagements if topic is Output.DISENGAGEMENTS else outputs.opportunities
+                sent.append(self._alert(topic, message, self.now_ms))
+
+    def _first_model(self, former: int | None, at: Moment) -> FirstModel:
+        """Return how the first model stands, and take note of what its band did."""
+        standing = self.standings[0]
+        scored, present = standing.scored, standing.band_index
+        self.drop.note(former, present, scored.evidence, at.now_ms, at.day, is_pinned=scored.is_pinned)
+        bands = tuple(band.name for band in standing.model.bands)
+        return FirstModel(self.drop, bands, present, standing.band)
 
     def _score_change(self, standing: Standing, cause: Payload, now_ms: int) -> Payload:
         """Return the message of a score and remember it as sent."""
@@ -164,12 +214,14 @@ class Account:
         standing.sent, standing.sent_band = new, standing.band
         return payload
 
-    def _disengagement(self, message: Message, now_ms: int) -> Payload:
+    def _alert(self, topic: Output, message: Message, now_ms: int) -> Payload:
+        """Return a message of an episode."""
+        of_episode, of_message = IDS_OF[topic]
         episode = (self.account_id, message.since_ms, message.ordinal)
         return {
             "schema_version": SCHEMA_VERSION,
-            "alert_id": identity("alert", *episode, message.status.value, message.severity.label),
-            "episode_id": identity("episode", *episode),
+            "alert_id": identity(of_message, *episode, message.status.value, message.severity.label),
+            "episode_id": identity(of_episode, *episode),
             "account_id": self.account_id,
             "status": message.status.value,
             "severity": message.severity.label,
@@ -178,7 +230,7 @@ class Account:
             "reasons": [
                 {
                     "rule": rule.label,
-                    "model": None,
+                    "model": self.standings[0].model.name if rule is Rule.BAND_DROP else None,
                     "since": rfc3339(opened.since_ms),
                     "evidence": opened.evidence,
                 }
@@ -190,7 +242,10 @@ class Account:
         }
 
     def _cause_of_event(self, event: Event) -> Payload:
-        kind = CauseKind.FACT if event.input is Input.ACCOUNT_FACTS else CauseKind.EVENT
+        kind = CauseKind.EVENT
+        if event.input is Input.ACCOUNT_FACTS:
+            is_override = any(name.startswith(OVERRIDE_PREFIX) for name in event.facts)
+            kind = CauseKind.OVERRIDE if is_override else CauseKind.FACT
         topic = INPUT_TOPICS[event.input].name
         return _cause(kind, topic, event.event_id, self.partition, event.offset)
 
@@ -203,9 +258,19 @@ class Account:
                 s.model.name: {"score": s.scored.score, "band": s.band, "coverage": s.scored.coverage}
                 for s in self.standings
             },
-            "open_reasons": [rule.label for rule in sorted(self.episode.open)],
+            "episodes": [self._open_episode(topic) for topic in self.episodes if self.episodes[topic].open],
             "last_active_day": self.history.last_active_day if active else None,
             "gaps": self.history.rhythm().gaps,
+        }
+
+    def _open_episode(self, topic: Output) -> Payload:
+        episode = self.episodes[topic]
+        return {
+            "episode_id": identity(IDS_OF[topic][0], self.account_id, episode.since_ms, episode.ordinal),
+            "topic": topic.value,
+            "since": rfc3339(episode.since_ms),
+            "severity": episode.severity.label,
+            "reasons": {rule.label: rfc3339(episode.open[rule].since_ms) for rule in sorted(episode.open)},
         }
 
 
@@ -243,14 +308,16 @@ def _dimensions(model: Model, old: Scored, new: Scored) -> list[Payload]:
 
 def _contributions(model: Model, old: Scored, new: Scored) -> list[Payload]:
     """Return the parts of both scores; what is missing adds nothing, so the differences sum to the change."""
+    names = [component.name for component in model.components]
+    parts = list(zip(names, old.contributions, new.contributions, strict=True))
+    if old.override is not None or new.override is not None:
+        parts.append(("override", old.override, new.override))
     return [
         {
-            "component": component.name,
+            "component": name,
             "old": decimal(before),
             "new": decimal(after),
             "delta": decimal((after or 0) - (before or 0)),
         }
-        for component, before, after in zip(
-            model.components, old.contributions, new.contributions, strict=True
-        )
+        for name, before, after in parts
     ]

@@ -106,6 +106,8 @@ def _add(found: Audit, machine: Partition, heard: Heard) -> None:
             found.score_changes.append(json.loads(record.value))
         elif record.topic is Output.DISENGAGEMENTS:
             found.disengagements.append(_without_summary(record.value))
+        elif record.topic is Output.OPPORTUNITIES:
+            found.opportunities.append(_without_summary(record.value))
     for record in view_records(machine.accounts, list(machine.accounts.existing())):
         view = json.loads(record.value)
         found.final[view["account_id"]] = _final(view, machine.partition)
@@ -134,14 +136,17 @@ def _final(view: dict[str, Any], partition: int) -> dict[str, Any]:
         }
         for shown in view["scores"]
     }
-    reasons = [reason["rule"] for episode in view["episodes"] for reason in episode["reasons"]]
-    return {"partition": partition, "models": scores, "open_reasons": reasons}
+    episodes = [
+        episode | {"reasons": {reason["rule"]: reason["since"] for reason in episode["reasons"]}}
+        for episode in view["episodes"]
+    ]
+    return {"partition": partition, "models": scores, "episodes": episodes}
 
 
 def differences(core: Audit, auditor: Audit) -> list[str]:
     """Return what the two do not say alike, one line each: messages by account in their order, and all the rest."""
     found = []
-    for name in ("score_changes", "disengagements"):
+    for name in ("score_changes", "disengagements", "opportunities"):
         said, due = by_account(getattr(core, name)), by_account(getattr(auditor, name))
         for account in sorted(said.keys() | due.keys()):
             found += _unequal(f"{name} of {account}", said[account], due[account])
@@ -155,7 +160,7 @@ def differences(core: Audit, auditor: Audit) -> list[str]:
         mine, theirs = core.final.get(account, {}), auditor.final.get(account, {})
         found += [
             f"{account} ends with {name} {mine.get(name)}, must be {theirs.get(name)}"
-            for name in ("partition", "models", "open_reasons")
+            for name in ("partition", "models", "episodes")
             if mine.get(name) != theirs.get(name)
         ]
     return found

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, NamedTuple
 
-from schemas.catalogue import ADMIN_ROLES, PAYMENT_STATUSES, RISK_PAGE_KINDS, TICKET_ACTIONS, EventKind
+from schemas.catalogue import (
+    ADMIN_ROLES,
+    KEY_FEATURE_PAGE,
+    PAYMENT_STATUSES,
+    RISK_PAGE_KINDS,
+    TICKET_ACTIONS,
+    EventKind,
+)
 from schemas.reasons import EventNote, RejectReason
 from schemas.topics import Input
-from tests.auditor.exact import partition_of
+from tests.auditor.exact import partition_of, signed, xxh3
 from tests.auditor.settings import Settings, address_path
 from tests.auditor.wire import Fields, Rejected, checked_fields, instant_ms, parse_json
 
 OCCURRED_AT_MIN_MS = 631_152_000_000
 OCCURRED_AT_END_MS = 4_102_444_800_000
+USER_BUCKETS = 128
 
 
 class Recorded(NamedTuple):
@@ -30,7 +38,16 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    """An accepted event. `natural_key` is None for what has none; `notes` are those that need no state."""
+    """An accepted event. `natural_key` is None for what has none; `notes` are those that need no state.
+
+    Attributes:
+        user_bucket: bucket of the user, None without one.
+        pages: kinds of the page that was visited.
+        key_features: those that the visit uses.
+        slot: signed hash of the id of the ticket or payment.
+        tags: kinds of the ticket that is opened.
+        due_ms: plausible instant at which a payment is due, None if none is told.
+    """
 
     input: Input
     offset: int
@@ -39,12 +56,20 @@ class Event:
     account_id: str
     time_ms: int
     kind: EventKind
-    pages: frozenset[str]
-    is_admin: bool
-    facts: dict[str, Any]
-    expires_ms: int | None
     natural_key: tuple[str, ...] | None
     notes: tuple[EventNote, ...]
+    user_bucket: int | None = None
+    pages: frozenset[str] = frozenset()
+    key_features: frozenset[str] = frozenset()
+    is_admin: bool = False
+    slot: int = 0
+    tags: frozenset[str] = frozenset()
+    csat: int | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    due_ms: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    expires_ms: int | None = None
 
     @property
     def is_risk_visit(self) -> bool:
@@ -103,13 +128,52 @@ def _event(record: Recorded, fields: Fields, time_ms: int, settings: Settings) -
         account_id=fields["account_id"],
         time_ms=time_ms,
         kind=kind,
-        pages=frozenset(_pages(record.input, fields, settings)),
-        is_admin=record.input is Input.PAGE_VISITS and (fields.get("user_role") or "").lower() in ADMIN_ROLES,
-        facts=fields["facts"] if record.input is Input.ACCOUNT_FACTS else {},
-        expires_ms=instant_ms(fields.get("expires_at")) if record.input is Input.ACCOUNT_FACTS else None,
         natural_key=_natural_key(record.input, fields),
         notes=(EventNote.UNKNOWN_VALUE,) if is_unknown else (),
+        **_details(record.input, kind, fields, settings),
     )
+
+
+def _details(source: Input, kind: EventKind, fields: Fields, settings: Settings) -> dict[str, Any]:
+    """Return what only an event of its input can tell."""
+    match source:
+        case Input.ACCOUNT_FACTS:
+            return {"facts": fields["facts"], "expires_ms": instant_ms(fields.get("expires_at"))}
+        case Input.TICKETS:
+            tags = fields.get("tags", []) if kind is EventKind.TICKET_OPENED else []
+            more = {"tags": frozenset(settings.tag_kinds(tags)), "csat": fields.get("csat")}
+            return more | {"slot": signed(xxh3(fields["ticket_id"]))} | _user(fields)
+        case Input.PAYMENTS:
+            more = {name: fields.get(name) for name in ("amount_minor", "currency")}
+            slot = {"slot": signed(xxh3(fields["payment_id"])), "due_ms": _due_ms(fields.get("due_at"))}
+            return more | slot | _user(fields)
+        case Input.PAGE_VISITS:
+            return _visited(fields, settings) | _user(fields)
+    return _user(fields)
+
+
+def _user(fields: Fields) -> dict[str, Any]:
+    user_id = fields.get("user_id")
+    return {"user_bucket": xxh3(user_id) % USER_BUCKETS if user_id else None}
+
+
+def _due_ms(due_at: Any) -> int | None:
+    due_ms = instant_ms(due_at)
+    return due_ms if due_ms is not None and _is_plausible(due_ms) else None
+
+
+def _visited(fields: Fields, settings: Settings) -> dict[str, Any]:
+    """Return the kinds of the page that was visited, and who did so; its address is `path`, else `url`."""
+    path, url = fields.get("path"), fields.get("url")
+    address = url if path is None else path
+    path = None if address is None else address_path(address)
+    used = settings.key_features_used(path, fields.get("feature"))
+    pages = set() if path is None else settings.page_kinds(path)
+    return {
+        "pages": frozenset(pages | ({KEY_FEATURE_PAGE} if used else set())),
+        "key_features": frozenset(used),
+        "is_admin": (fields.get("user_role") or "").lower() in ADMIN_ROLES,
+    }
 
 
 def _kind(source: Input, fields: Fields) -> EventKind:
@@ -120,15 +184,6 @@ def _kind(source: Input, fields: Fields) -> EventKind:
     if source is Input.PAYMENTS:
         return PAYMENT_STATUSES.get(fields["status"], EventKind.PAYMENT_OTHER)
     return EventKind.PAGE_VISIT if source is Input.PAGE_VISITS else EventKind.FACTS
-
-
-def _pages(source: Input, fields: Fields, settings: Settings) -> set[str]:
-    """Return the kinds of the page that was visited; its address is `path`, else `url`."""
-    if source is not Input.PAGE_VISITS:
-        return set()
-    path, url = fields.get("path"), fields.get("url")
-    address = url if path is None else path
-    return set() if address is None else settings.page_kinds(address_path(address))
 
 
 def _natural_key(source: Input, fields: Fields) -> tuple[str, ...] | None:

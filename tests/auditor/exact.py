@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from math import floor
+from typing import Any
+
+from xxhash import xxh3_64_intdigest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DAY_MS = 86_400_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 HALF = Fraction(1, 2)
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 MASK_32 = 0xFFFF_FFFF
 
 
@@ -38,6 +43,32 @@ def identity(*parts: str | int) -> str:
     """Return the id that is made of these parts: BLAKE2b-128 in hex over the parts joined by NUL."""
     text = "\0".join(str(part) for part in parts)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def day_of(local_date: date) -> int:
+    """Return the days from 1970-01-01 to a date."""
+    return local_date.toordinal() - EPOCH.toordinal()
+
+
+def date_of(text: Any) -> date:
+    """Return the date that is written as `YYYY-MM-DD` (or is one already, as YAML reads it).
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not DATE.fullmatch(str(text)):
+        raise ValueError(text)
+    return date.fromisoformat(str(text))
+
+
+def xxh3(text: str) -> int:
+    """Return XXH3-64 of a text, unsigned."""
+    return xxh3_64_intdigest(text.encode())
+
+
+def signed(number: int) -> int:
+    """Return a number of 64 bits as a signed one."""
+    return number - (1 << 64) if number >> 63 else number
 
 
 def murmur2(key: bytes) -> int:

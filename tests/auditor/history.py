@@ -5,20 +5,44 @@ Nothing here is a running total that a later event could leave wrong: days hold 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, FACT_BY_NAME, SOURCE_BY_NAME, Signal
+from schemas.catalogue import (
+    CLOSED_KIND,
+    DEFAULT_KIND,
+    OVERRIDE_PREFIX,
+    SOURCE_BY_NAME,
+    Signal,
+)
 from schemas.reasons import EventNote
+from schemas.topics import Input
+from tests.auditor import rhythm, slots
 from tests.auditor.days import local_day
+from tests.auditor.facts import day_told, is_readable
+from tests.auditor.slots import FORGOTTEN_MS, Slots
 
 if TYPE_CHECKING:
     from tests.auditor.event import Event
     from tests.auditor.settings import Settings
 
-VOLUME_CAP, INCIDENT_CAP = 65_535, 255
-NUMBER_MAX = 10**15
+VOLUME_CAP, INCIDENT_CAP, AMOUNT_CAP = 65_535, 255, 1 << 53
+MEASURED_CAP, MEASUREMENTS_CAP = (1 << 31) - 1, 65_535
+ACTIVE_DAYS_KEPT = 128
+CURRENCY = re.compile("[A-Za-z]{3}")
+
+Days = defaultdict[str, defaultdict[int, int]]
+
+
+def _days() -> Days:
+    return defaultdict(lambda: defaultdict(int))
+
+
+def week_of(day: int) -> int:
+    """Return the number of the week, from Monday on, that a day is in."""
+    return (day + 3) // 7
 
 
 class Told(NamedTuple):
@@ -29,10 +53,18 @@ class Told(NamedTuple):
     expires_ms: int | None
 
 
-class Rhythm(NamedTuple):
-    n: float
-    gaps_days: float
-    gaps: int
+class Activity(NamedTuple):
+    """One event of activity, on its local day."""
+
+    day: int
+    time_ms: int
+
+
+class Return(NamedTuple):
+    """The first day of activity after a silence that was told, and the days from the last one before."""
+
+    day: int
+    silent_days: int
 
 
 class RiskVisits(NamedTuple):
@@ -47,36 +79,115 @@ class History:
 
     settings: Settings
     first_day: int | None = None
-    counts: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    counts: Days = field(default_factory=_days)
+    sums: Days = field(default_factory=_days)
+    currency: str | None = None
     last_day: dict[str, int] = field(default_factory=dict)
-    active: list[tuple[int, int]] = field(default_factory=list)
-    told: dict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
+    active: list[Activity] = field(default_factory=list)
+    active_days: set[int] = field(default_factory=set)
+    returned: Return | None = None
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    used: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    measured: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+    tickets: Slots = field(default_factory=dict)
+    payments: Slots = field(default_factory=dict)
+    told: defaultdict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
     visits: list[tuple[int, bool]] = field(default_factory=list)
-    rhythm_after: dict[int, Rhythm] = field(default_factory=dict)
+    rhythm_after: dict[int, rhythm.Rhythm] = field(default_factory=dict)
 
-    def apply(self, event: Event, today: int) -> set[EventNote]:
-        """Take one event into the history; `today` is the account's day. Return what was remarkable."""
-        day = local_day(self.settings.zone, event.time_ms)
+    def apply(self, event: Event, today: int, zone: str, *, is_silent: bool = False) -> set[EventNote]:
+        """Take one event into the history.
+
+        Args:
+            event: what happened.
+            today: the account's day.
+            zone: the account's zone in force.
+            is_silent: a reason of silence is open.
+
+        Returns:
+            What was remarkable.
+        """
+        day = local_day(zone, event.time_ms)
         self.first_day = day if self.first_day is None else min(self.first_day, day)
-        for name, value in event.facts.items():
-            self.told[name].append(Told(event.time_ms, value, event.expires_ms))
+        self._tell(event)
         if event.is_risk_visit:
             self.visits.append((event.time_ms, event.is_admin))
-        return self._count(event, day, today)
+        for name in event.key_features:
+            self.used[name].append(day)
+        self._measure("csat", event.csat, day, today)
+        self._put(event, day, today)
+        notes = self._count(event, day, today) | self._add_amount(event, day, today)
+        if self.settings.is_activity(event.kind):
+            notes |= self._be_active(event, day, today, is_silent=is_silent)
+        return notes
+
+    def _tell(self, event: Event) -> None:
+        for name, value in event.facts.items():
+            expires_ms = event.expires_ms
+            if expires_ms is None and name.startswith(OVERRIDE_PREFIX):
+                expires_ms = event.time_ms + FORGOTTEN_MS
+            self.told[name].append(Told(event.time_ms, value, expires_ms))
+
+    def _measure(self, name: str, value: int | None, day: int, today: int) -> None:
+        oldest = week_of(today) - self.settings.weeks_kept.get(name, 0) + 1
+        if value is not None and oldest <= week_of(day) <= week_of(today):
+            self.measured[name, week_of(day)].append(value)
+
+    def _put(self, event: Event, day: int, today: int) -> None:
+        """Move the slot of a ticket or a payment."""
+        if event.input is Input.TICKETS:
+            before = self.tickets.get(event.slot)
+            self._measure(
+                "resolve_hours", slots.hours_to_resolve(before, event.kind, event.time_ms), day, today
+            )
+            slots.put(self.tickets, event.slot, slots.next_ticket(before, event.kind, event.time_ms))
+        if event.input is Input.PAYMENTS:
+            before = self.payments.get(event.slot)
+            due_ms = event.time_ms if event.due_ms is None else event.due_ms
+            slots.put(
+                self.payments, event.slot, slots.next_payment(before, event.kind, event.time_ms, due_ms)
+            )
 
     def _count(self, event: Event, day: int, today: int) -> set[EventNote]:
         notes = set()
-        for source in self.settings.sources_of(event.kind, set(event.pages)):
+        for source in self.settings.sources_of(event.kind, event.pages, event.tags):
             self.last_day[source.name] = max(day, self.last_day.get(source.name, day))
-            kept = self.settings.days_kept(source.name)
+            kept = self.settings.counts_kept.get(source.name)
             if kept is not None and day < today - kept + 1:
                 notes.add(EventNote.TOO_LATE)
             else:
                 self.counts[source.name][day] += 1
-            if source.name == "activity":
-                if self.active and day < self.last_active_day:
-                    notes.add(EventNote.LATE_FOR_RHYTHM)
-                self.active.append((day, event.time_ms))
+        return notes
+
+    def _add_amount(self, event: Event, day: int, today: int) -> set[EventNote]:
+        """Add the amount of an event to the sums of its sources that a model reads."""
+        sources = self.settings.sources_of(event.kind, event.pages, event.tags)
+        summed = [source.name for source in sources if source.name in self.settings.sums_kept]
+        if not summed:
+            return set()
+        amount, currency = event.amount_minor, event.currency
+        if amount is None or amount < 0 or currency is None or not CURRENCY.fullmatch(currency):
+            return {EventNote.AMOUNT_LEFT_OUT}
+        self.currency = self.currency or currency.upper()
+        if currency.upper() != self.currency:
+            return {EventNote.AMOUNT_LEFT_OUT}
+        kept = [name for name in summed if day > today - self.settings.sums_kept[name]]
+        for name in kept:
+            self.sums[name][day] += amount
+        return {EventNote.TOO_LATE} if kept != summed else set()
+
+    def _be_active(self, event: Event, day: int, today: int, *, is_silent: bool) -> set[EventNote]:
+        notes = set()
+        places = [rhythm.place(*activity, self.settings.rhythm) for activity in self.active]
+        if places and rhythm.place(day, event.time_ms, self.settings.rhythm) < max(places):
+            notes.add(EventNote.LATE_FOR_RHYTHM)
+        if is_silent and day > self.last_active_day:
+            self.returned = Return(day, day - self.last_active_day)
+        self.active.append(Activity(day, event.time_ms))
+        if day > today - ACTIVE_DAYS_KEPT:
+            self.active_days.add(day)
+        if event.user_bucket is not None:
+            self.seen.append((event.user_bucket, day))
         return notes
 
     def on_day(self, source: str, day: int) -> int:
@@ -89,39 +200,46 @@ class History:
         counts = self.counts[source]
         return sum(min(counts.get(day, 0), cap) for day in range(first, last + 1))
 
+    def amount(self, source: str, first: int, last: int) -> int:
+        """Return the sum of the amounts of the local days first..last, in minor units."""
+        sums = self.sums[source]
+        return sum(min(sums.get(day, 0), AMOUNT_CAP) for day in range(first, last + 1))
+
+    def active_within(self, first: int, last: int, today: int) -> int:
+        """Return how many days of first..last are in the set of active days."""
+        return sum(max(first, today - ACTIVE_DAYS_KEPT + 1) <= day <= last for day in self.active_days)
+
+    def buckets_since(self, first: int) -> int:
+        """Return how many buckets of users were last seen on a day or later."""
+        return len({bucket for bucket, day in self.seen if day >= first})
+
+    def mean_of(self, measurement: str, first_week: int, last_week: int) -> tuple[int, int]:
+        """Return sum and number of a measurement over weeks."""
+        weeks = [self.measured[measurement, week] for week in range(first_week, last_week + 1)]
+        return (
+            sum(min(sum(values), MEASURED_CAP) for values in weeks),
+            sum(min(len(values), MEASUREMENTS_CAP) for values in weeks),
+        )
+
     @property
     def last_active_day(self) -> int:
-        return self.last_day["activity"]
+        return max(activity.day for activity in self.active)
 
     @property
     def last_active_ms(self) -> int:
-        return max(time_ms for _, time_ms in self.active)
+        return max(activity.time_ms for activity in self.active)
 
-    def rhythm(self) -> Rhythm:
-        """Return the weighted gaps between active days; folded once for each number of activities."""
+    def rhythm(self) -> rhythm.Rhythm:
+        """Return the weighted gaps between activities; folded once for each number of these."""
         taken = len(self.active)
         if taken not in self.rhythm_after:
-            self.rhythm_after[taken] = self._folded_rhythm()
+            places = [rhythm.place(*activity, self.settings.rhythm) for activity in self.active]
+            self.rhythm_after[taken] = rhythm.folded(places, self.settings.rhythm)
         return self.rhythm_after[taken]
 
-    def _folded_rhythm(self) -> Rhythm:
-        """Fold all activity, in the order in which it was taken."""
-        n, gaps_days, gaps = 0.0, 0.0, 0
-        last: int | None = None
-        for day, _ in self.active:
-            if last is not None and day <= last:
-                continue
-            if last is not None and day - last <= self.settings.horizon_days:
-                n = self.settings.forgetting * n + 1
-                gaps_days = self.settings.forgetting * gaps_days + (day - last)
-                gaps += 1
-            last = day
-        return Rhythm(n, gaps_days, gaps)
-
-    def usual_gap_days(self) -> float:
-        """Return the account's own usual gap between active days."""
-        rhythm = self.rhythm()
-        return (self.settings.prior_days + rhythm.gaps_days) / (self.settings.prior_rate + rhythm.n)
+    def usual_gap(self) -> float:
+        """Return the account's own usual gap, in units of its rhythm."""
+        return rhythm.usual_gap(self.rhythm(), self.settings.rhythm)
 
     def newest(self, name: str) -> Told | None:
         """Return how a fact was told last: the newest time, among equals the last in the order."""
@@ -137,13 +255,23 @@ class History:
         is_present = told is not None and (told.expires_ms is None or told.expires_ms > now_ms)
         return told.value if told is not None and is_present else None
 
+    def readable_fact(self, name: str, now_ms: int) -> Any:
+        """Return the value of a fact that is present at an instant and can be read, else None."""
+        value = self.fact(name, now_ms)
+        return value if is_readable(name, value) else None
+
     def kind(self, now_ms: int) -> Any:
         """Return what the account is to us at an instant."""
-        kind = self.fact("kind", now_ms)
-        return kind if is_readable("kind", kind) else DEFAULT_KIND
+        return self.readable_fact("kind", now_ms) or DEFAULT_KIND
 
     def is_closed(self, now_ms: int) -> bool:
         return bool(self.kind(now_ms) == CLOSED_KIND)
+
+    def start_day(self, now_ms: int) -> int:
+        """Return the local day on which the account became a customer, as far as is known."""
+        assert self.first_day is not None
+        since = day_told(self.fact("customer_since", now_ms))
+        return self.first_day if since is None else since
 
     def risk_visits(self, quiet_ms: int, repeat_after_ms: int) -> RiskVisits | None:
         """Fold all visits to risk pages, in the order in which they were taken."""
@@ -151,14 +279,6 @@ class History:
         for time_ms, is_admin in self.visits:
             state = _with_visit(state, time_ms, quiet_ms, repeat_after_ms, is_admin=is_admin)
         return state
-
-
-def is_readable(name: str, value: Any) -> bool:
-    """Tell whether a value of a fact of the catalogue is one that models can read."""
-    categories = FACT_BY_NAME[name].values
-    if categories:
-        return value in categories
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= NUMBER_MAX
 
 
 def _with_visit(

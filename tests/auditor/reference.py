@@ -1,7 +1,9 @@
 """The auditor: a slow reference that computes from recorded events what latido must say, written from the documents.
 
     records -> decode -> merge by key -> duplicates -> accounts (every instant, one by one) -> messages
-    wire.py    event.py  partition.py                  account.py, history.py, score.py, episode.py
+    wire.py    event.py  partition.py                  account.py: instants.py (when), history.py (what is known:
+                                                       facts.py, rhythm.py, slots.py), metrics.py and score.py,
+                                                       conditions.py, banddrop.py and episode.py
 
 It shares no code with the kernel: plain dictionaries and lists, exact fractions, all events kept, everything
 evaluated at every instant of `docs/semantics.md`. Doubles appear only where that page asks for them.
@@ -44,16 +46,18 @@ class Audit:
     Attributes:
         score_changes: payloads of the topic of the same name.
         disengagements: likewise, without `summary`.
+        opportunities: likewise.
         dead_letters: (input, partition, offset, reason); the input is None for a line that belongs to none.
         notes: how often each `EventNote` was made of an event that was taken.
-        final: per account its partition, `models` (per model score and coverage in thousandths, band), open reasons,
-            last active day and number of known gaps.
+        final: per account its partition, `models` (per model score and coverage in thousandths, band), open episodes
+            with their topic and reasons, last active day and number of known gaps.
         halts: (partition, input, offset of the 100th reject in a row).
         left: how many accepted events were not taken: beyond the end, or behind a halt.
     """
 
     score_changes: list[Payload] = field(default_factory=list)
     disengagements: list[Payload] = field(default_factory=list)
+    opportunities: list[Payload] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
     final: dict[str, Payload] = field(default_factory=dict)
@@ -123,6 +127,7 @@ def _clamped(event: Event, others_ms: float) -> Event:
 def _add(result: Audit, partition: Partition) -> None:
     result.score_changes += partition.outputs.score_changes
     result.disengagements += partition.outputs.disengagements
+    result.opportunities += partition.outputs.opportunities
     result.dead_letters += [
         (source, partition.number, reject.offset, reject.reason.value) for source, reject in partition.rejects
     ]

@@ -7,104 +7,35 @@ from itertools import pairwise
 from math import floor
 from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.catalogue import SOURCE_BY_NAME, Signal
 from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE
 from tests.auditor.exact import half_up
-from tests.auditor.history import is_readable
+from tests.auditor.facts import thousandths
+from tests.auditor.metrics import Moment, measure
 
 if TYPE_CHECKING:
-    from tests.auditor.history import History
     from tests.auditor.settings import Band, Component, Model
-
-RATIO_MAX = 1_000_000
-
-
-class Moment(NamedTuple):
-    """An account at an instant."""
-
-    history: History
-    now_ms: int
-    day: int
-
-    @property
-    def age_days(self) -> int:
-        assert self.history.first_day is not None
-        return self.day - self.history.first_day + 1
 
 
 class Scored(NamedTuple):
-    """A score in thousandths with its parts; `band` is a fixed word when there is no score, else None."""
+    """A score in thousandths with its parts; `word` is a fixed word when there is no score, else None.
+
+    Coverage, dimensions and contributions are those of the evidence, the score without overrides. `override` is what
+    overrides add to it, None if none changes anything; `is_pinned`: there are some.
+    """
 
     score: int | None
     word: str | None
     coverage: int
     dimensions: tuple[int | None, ...]
     contributions: tuple[int | None, ...]
+    evidence: int | None = None
+    override: int | None = None
+    is_pinned: bool = False
 
 
 def unscored(model: Model, word: str, coverage: int) -> Scored:
     """Return the absence of a score."""
     return Scored(None, word, coverage, (None,) * len(model.dimensions), (None,) * len(model.components))
-
-
-def measure(component: Component, at: Moment) -> int | str | None:
-    """Return a component's metric in its integer units, a category, or None if it is missing."""
-    match component.feature:
-        case "count":
-            return _count(component, at)
-        case "active_days":
-            return _active_days(component, at)
-        case "ratio":
-            return _ratio(component, at)
-        case "since_last":
-            last_day = at.history.last_day.get(component.source or "")
-            return None if last_day is None else at.day - last_day
-        case "rhythm":
-            return _silence_in_gaps(at)
-        case "fact":
-            return _fact(component, at)
-    raise AssertionError(component.feature)
-
-
-def _count(component: Component, at: Moment) -> int | None:
-    source = component.source or ""
-    if SOURCE_BY_NAME[source].signal is Signal.VOLUME and at.age_days < component.window:
-        return None
-    return at.history.total(source, at.day - component.window + 1, at.day)
-
-
-def _active_days(component: Component, at: Moment) -> int | None:
-    if at.age_days < component.window:
-        return None
-    days = range(at.day - component.window + 1, at.day + 1)
-    return sum(at.history.on_day(component.source or "", day) > 0 for day in days)
-
-
-def _ratio(component: Component, at: Moment) -> int | None:
-    source, window, lag = component.source or "", component.window, component.lag
-    if at.age_days < window + lag or source not in at.history.last_day:
-        return None
-    now = at.history.total(source, at.day - window + 1, at.day)
-    then = at.history.total(source, at.day - window - lag + 1, at.day - window)
-    if then == 0:
-        return RATIO_MAX if now > 0 else 0
-    return min(half_up(Fraction(1000 * now * lag, then * window)), RATIO_MAX)
-
-
-def _silence_in_gaps(at: Moment) -> int | None:
-    if not at.history.active:
-        return None
-    silent_days = at.day - at.history.last_active_day
-    return min(floor(1000 * silent_days / at.history.usual_gap_days() + 0.5), RATIO_MAX)
-
-
-def _fact(component: Component, at: Moment) -> int | str | None:
-    value = at.history.fact(component.source or "", at.now_ms)
-    if not is_readable(component.source or "", value):
-        return None
-    if component.curve == "table":
-        return str(value) if value in component.table else None
-    return half_up(Fraction(value) * 1000)
 
 
 def points(component: Component, metric: int | str) -> int:
@@ -128,23 +59,55 @@ def _on_ramp(anchors: tuple[tuple[int, int], ...], metric: int) -> int:
 
 def judge(model: Model, at: Moment) -> Scored:
     """Return the score of an account at an instant."""
+    pin = _pinned(model.pin, at)
+    pins = [_pinned(name, at) for name in model.component_pins]
+    is_pinned = any(value is not None for value in (pin, *pins))
     if at.history.kind(at.now_ms) not in model.kinds:
-        return unscored(model, NOT_APPLICABLE, 0)
+        return unscored(model, NOT_APPLICABLE, 0)._replace(is_pinned=is_pinned)
     metrics = [measure(component, at) for component in model.components]
-    weighed = [
-        None if metric is None else (component.weight, points(component, metric))
+    earned = [
+        None if metric is None else points(component, metric)
         for component, metric in zip(model.components, metrics, strict=True)
     ]
+    found = _evidence(model, _weighed(model, earned))._replace(is_pinned=is_pinned)
+    if pin is not None:
+        return _overridden(found, pin)
+    if found.evidence is not None and is_pinned:
+        with_pins = [own if value is None else value for own, value in zip(earned, pins, strict=True)]
+        return _overridden(found, half_up(_mean(_weighed(model, with_pins))))
+    return found
+
+
+def _pinned(name: str, at: Moment) -> int | None:
+    """Return the thousandths at which an override holds a score or a component's points, None if there is none."""
+    value = at.history.readable_fact(name, at.now_ms)
+    return None if value is None else thousandths(value)
+
+
+def _overridden(found: Scored, score: int) -> Scored:
+    return found._replace(score=score, word=None, override=score - (found.evidence or 0))
+
+
+def _evidence(model: Model, weighed: Weighed) -> Scored:
+    """Return the score without overrides."""
     weight = sum(pair[0] for pair in weighed if pair)
     coverage = Fraction(1000 * weight, model.denominator)
     if coverage < model.min_coverage or weight == 0:
         return unscored(model, INSUFFICIENT_EVIDENCE, half_up(coverage))
-    return Scored(
-        half_up(_mean(weighed)), None, half_up(coverage), _dimensions(model, weighed), _contributions(weighed)
-    )
+    score = half_up(_mean(weighed))
+    parts = _dimensions(model, weighed), _contributions(weighed)
+    return Scored(score, None, half_up(coverage), *parts, evidence=score)
 
 
 Weighed = list[tuple[int, int] | None]
+
+
+def _weighed(model: Model, earned: list[int | None]) -> Weighed:
+    """Return weight and points of each component, None for those that are missing."""
+    return [
+        None if points is None else (component.weight, points)
+        for component, points in zip(model.components, earned, strict=True)
+    ]
 
 
 def _mean(weighed: Weighed) -> Fraction:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 import string
+from bisect import bisect_right
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from typing import Any
 
-from schemas.catalogue import FEATURE_BY_NAME, SOURCES, EventKind, Source
+from schemas.catalogue import FEATURE_BY_NAME, OVERRIDE_PREFIX, SOURCES, EventKind, Source
 from schemas.reasons import Rule, Severity
-from tests.auditor.exact import DAY_MS, scaled
+from tests.auditor.exact import DAY_MS, date_of, day_of, scaled
 
-WINDOWED = ("count", "active_days", "ratio")
+WINDOWED = ("count", "active_days", "ratio", "decayed")
+SPIKE_DAYS = 35
+LAST_DAY = day_of(date(2101, 1, 1))
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FIRST_BAND_STARTS_AT = 0
 ADDRESS_CHARACTERS_MAX = 2000
 SCHEME_CHARACTERS = string.ascii_letters + string.digits + "+.-"
@@ -27,6 +33,8 @@ class Component:
     source: str | None
     window: int
     lag: int
+    of_days: int
+    half_life: int
     curve: str
     anchors: tuple[tuple[int, int], ...]
     table: dict[str, int]
@@ -59,18 +67,65 @@ class Model:
     def components(self) -> list[Component]:
         return [component for _, components in self.dimensions for component in components]
 
+    @property
+    def pin(self) -> str:
+        """Name of the fact that pins the score."""
+        return f"{OVERRIDE_PREFIX}{self.name}"
+
+    @property
+    def component_pins(self) -> list[str]:
+        """Names of the facts that pin the points of each component."""
+        return [f"{self.pin}.{component.name}" for component in self.components]
+
 
 @dataclass(frozen=True)
 class RuleSettings:
-    """A rule in force. What it does not have stays at its default."""
+    """A rule in force, its numbers by name: decimals in the integer unit of the rule."""
 
     severity: Severity
     refractory_ms: int
-    false_alarms_per_year: float = 0.0
-    days: int = 0
-    repeated_severity: Severity = Severity.INFO
-    quiet_ms: int = 0
-    repeat_after_ms: int = 0
+    numbers: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.numbers[name]
+
+
+@dataclass(frozen=True)
+class RhythmSettings:
+    """How gaps are counted: in days, in working days, or in hours. Prior and horizon are in these units."""
+
+    prior_rate: float
+    prior: float
+    forgetting: float
+    horizon: int
+    is_hourly: bool = False
+    calendar: bool = False
+    weekend: frozenset[int] = frozenset()
+    holidays: frozenset[int] = frozenset()
+
+    @cached_property
+    def working_days(self) -> list[int]:
+        """All days that count, from 1970-01-01 on."""
+        return [d for d in range(LAST_DAY) if (d + 3) % 7 not in self.weekend and d not in self.holidays]
+
+    def number_of(self, day: int) -> int:
+        """Return the number of a day."""
+        return bisect_right(self.working_days, day) if self.calendar else day
+
+    @property
+    def units_a_year(self) -> float:
+        if self.is_hourly:
+            return 8766
+        return 365.25 * (7 - len(self.weekend)) / 7 if self.calendar else 365.25
+
+    @property
+    def unit_s(self) -> int:
+        return 3600 if self.is_hourly else 86_400
+
+    @property
+    def limit_max(self) -> int:
+        """The longest silence that is waited for."""
+        return 960_000 if self.is_hourly else 40_000
 
 
 @dataclass(frozen=True)
@@ -83,40 +138,90 @@ class Settings:
     future_skew_ms: int
     activity: frozenset[str]
     page_patterns: tuple[tuple[str, re.Pattern[str]], ...]
-    prior_rate: float
-    prior_days: float
-    forgetting: float
-    horizon_days: int
+    key_features: dict[str, list[re.Pattern[str]]]
+    ticket_tags: dict[str, list[str]]
+    rhythm: RhythmSettings
     rules: dict[Rule, RuleSettings]
+    renewal_within_days: int | None = None
+    arr_from: int | None = None
 
     @property
-    def facts_read(self) -> frozenset[str]:
-        """Facts that a model in force reads: metrics, and the kind that decides whether it applies."""
-        components = [component for model in self.models for component in model.components]
-        return frozenset({"kind"} | {c.source for c in components if c.feature == "fact" and c.source})
+    def components(self) -> list[Component]:
+        return [component for model in self.models for component in model.components]
 
-    def days_kept(self, source: str) -> int | None:
-        """Return the longest window + lag over a source, None if no window is over it."""
-        spans = [
-            component.window + component.lag
-            for model in self.models
-            for component in model.components
-            if component.source == source and component.feature in WINDOWED
-        ]
-        return max(spans, default=None)
+    def reads(self, *features: str) -> bool:
+        """Tell whether a model in force reads one of these features."""
+        return any(component.feature in features for component in self.components)
+
+    @cached_property
+    def facts_read(self) -> list[str]:
+        """Names of the facts that a model or a rule in force reads."""
+        names = {"kind", "time_zone"} | {c.source or "" for c in self.components if c.feature == "fact"}
+        if self.reads("user_share"):
+            names.add("seats")
+        if self.reads("first_use") or Rule.NEVER_STARTED in self.rules:
+            names.add("customer_since")
+        if self.renewal_within_days is not None:
+            names.add("renewal_date")
+        if self.arr_from is not None:
+            names.add("arr")
+        pins = [model.pin for model in self.models]
+        return sorted(names) + pins + [name for model in self.models for name in model.component_pins]
+
+    @cached_property
+    def counts_kept(self) -> dict[str, int]:
+        """Days for which counts are kept, of each source that a window is over."""
+        spans = [(c.source or "", c.window + c.lag) for c in self.components if c.feature in WINDOWED]
+        if Rule.TICKET_TROUBLE in self.rules:
+            spans.append(("tickets_opened", SPIKE_DAYS))
+        if (surge := self.rules.get(Rule.USAGE_SURGE)) is not None:
+            spans.append(("activity", surge["window_days"] + surge["baseline_days"]))
+        if (upgrade := self.rules.get(Rule.UPGRADE_INTEREST)) is not None:
+            spans.append(("upgrade_pages", upgrade["window_days"]))
+        return _longest(spans)
+
+    @cached_property
+    def sums_kept(self) -> dict[str, int]:
+        """Days for which sums are kept, of each source that a sum is over."""
+        return _longest([(c.source or "", c.window) for c in self.components if c.feature == "sum"])
+
+    @cached_property
+    def weeks_kept(self) -> dict[str, int]:
+        """Weeks for which a measurement is kept, of each that a mean is over."""
+        return _longest([(c.source or "", c.window // 7) for c in self.components if c.feature == "mean"])
 
     def page_kinds(self, path: str) -> set[str]:
         """Return the kinds of a page; it may have several."""
         return {kind for kind, pattern in self.page_patterns if pattern.fullmatch(path)}
 
-    def sources_of(self, kind: EventKind, pages: set[str]) -> list[Source]:
-        """Return the sources that an event of this kind, on a page of these kinds, is counted in."""
-        return [source for source in SOURCES if self._counts(source, kind, pages)]
+    def key_features_used(self, path: str | None, feature: str | None) -> set[str]:
+        """Return the key features that a visit to a path, if it has one, and of a named feature uses."""
+        by_path = {
+            name
+            for name, patterns in self.key_features.items()
+            if path is not None and any(pattern.fullmatch(path) for pattern in patterns)
+        }
+        return by_path | ({feature} & self.key_features.keys() if feature is not None else set())
 
-    def _counts(self, source: Source, kind: EventKind, pages: set[str]) -> bool:
+    def tag_kinds(self, tags: list[str]) -> set[str]:
+        """Return the kinds of a ticket that is opened with these tags."""
+        return {kind for kind, known in self.ticket_tags.items() if set(tags) & set(known)}
+
+    def is_activity(self, kind: EventKind) -> bool:
+        return kind.label in self.activity
+
+    def sources_of(self, kind: EventKind, pages: frozenset[str], tags: frozenset[str]) -> list[Source]:
+        """Return the sources of an event of this kind, on a page or of a ticket of these kinds."""
+        return [source for source in SOURCES if self._counts(source, kind, pages, tags)]
+
+    def _counts(self, source: Source, kind: EventKind, pages: frozenset[str], tags: frozenset[str]) -> bool:
         if source.name == "activity":
-            return kind.label in self.activity
-        return kind in source.kinds or not pages.isdisjoint(source.pages)
+            return self.is_activity(kind)
+        return kind in source.kinds or bool(pages & set(source.pages)) or bool(tags & set(source.tags))
+
+
+def _longest(spans: list[tuple[str, int]]) -> dict[str, int]:
+    return {name: max(span for other, span in spans if other == name) for name, _ in spans}
 
 
 def address_path(address: str) -> str:
@@ -131,8 +236,9 @@ def address_path(address: str) -> str:
 
 def read_settings(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> Settings:
     """Return the settings of a policy tree and of the model trees that it names."""
-    rhythm = policy.get("rhythm") or {}
     pages: dict[str, list[str]] = policy.get("pages") or {}
+    raises = policy.get("raise_severity")
+    arr_from = None if raises is None else raises.get("arr_from")
     return Settings(
         models=tuple(read_model(models[name]) for name in policy["models"]),
         zone=policy.get("time_zone", "UTC"),
@@ -140,11 +246,31 @@ def read_settings(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> 
         future_skew_ms=policy.get("max_future_skew_s", 300) * 1000,
         activity=frozenset(policy["activity"]),
         page_patterns=tuple((kind, _pattern(text)) for kind, texts in pages.items() for text in texts),
-        prior_rate=float(rhythm.get("prior_rate", 1.0)),
-        prior_days=float(rhythm.get("prior_days", 7.0)),
-        forgetting=float(rhythm.get("forgetting", 0.97)),
-        horizon_days=rhythm.get("horizon_days", 90),
+        key_features={
+            name: [_pattern(text) for text in texts]
+            for name, texts in (policy.get("key_features") or {}).items()
+        },
+        ticket_tags=policy.get("ticket_tags") or {},
+        rhythm=_read_rhythm(policy.get("rhythm") or {}, policy.get("calendar")),
         rules=_read_rules(policy.get("rules") or {}),
+        renewal_within_days=None if raises is None else raises.get("renewal_within_days", 90),
+        arr_from=None if arr_from is None else scaled(arr_from, 1000),
+    )
+
+
+def _read_rhythm(rhythm: dict[str, Any], calendar: dict[str, Any] | None) -> RhythmSettings:
+    is_hourly = rhythm.get("unit", "day") == "hour"
+    units_a_day = 24 if is_hourly else 1
+    days_off = calendar or {}
+    return RhythmSettings(
+        prior_rate=float(rhythm.get("prior_rate", 1.0)),
+        prior=units_a_day * float(rhythm.get("prior_days", 7.0)),
+        forgetting=float(rhythm.get("forgetting", 0.97)),
+        horizon=units_a_day * rhythm.get("horizon_days", 90),
+        is_hourly=is_hourly,
+        calendar=calendar is not None,
+        weekend=frozenset(WEEKDAYS.index(name) for name in days_off.get("weekend") or []),
+        holidays=frozenset(day_of(date_of(holiday)) for holiday in days_off.get("holidays") or []),
     )
 
 
@@ -152,32 +278,70 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
 
 
+NUMBERS: dict[Rule, dict[str, Any]] = {
+    Rule.SILENCE: {"severity": "warning", "false_alarms_per_year": 0.5, "refractory_days": 7},
+    Rule.DECLINE: {
+        "severity": "warning",
+        "weeks": 4,
+        "baseline_weeks": 12,
+        "active_days_min": 12,
+        "drop": 0.5,
+        "level": 3.0,
+        "phi_min": 0.5,
+        "refractory_days": 28,
+    },
+    Rule.ABSOLUTE_SILENCE: {"severity": "critical", "days": 90, "refractory_days": 7},
+    Rule.NEVER_STARTED: {"severity": "warning", "days": 14, "refractory_days": 7},
+    Rule.RISK_PAGE: {
+        "severity": "info",
+        "repeated_severity": "warning",
+        "quiet_days": 14,
+        "repeat_after_min": 30,
+        "refractory_days": 7,
+    },
+    Rule.PAYMENT_TROUBLE: {"severity": "warning", "late_days": 3, "quiet_days": 30, "refractory_days": 7},
+    Rule.TICKET_TROUBLE: {
+        "severity": "warning",
+        "spike_ratio": 3,
+        "spike_min": 5,
+        "unresolved_days": 14,
+        "refractory_days": 7,
+    },
+    Rule.BAND_DROP: {"severity": "warning", "points": 15, "days": 14, "refractory_days": 7},
+    Rule.USERS_LEAVING: {
+        "severity": "warning",
+        "window_days": 28,
+        "of_days": 91,
+        "share": 0.5,
+        "users_min": 5,
+        "refractory_days": 28,
+    },
+    Rule.REENGAGED: {"severity": "info", "active_days": 3, "quiet_days": 14, "refractory_days": 28},
+    Rule.USAGE_SURGE: {
+        "severity": "info",
+        "window_days": 14,
+        "baseline_days": 42,
+        "ratio": 1.5,
+        "events_min": 50,
+        "refractory_days": 28,
+    },
+    Rule.UPGRADE_INTEREST: {"severity": "info", "visits": 2, "window_days": 14, "refractory_days": 28},
+}
+"""The numbers of each rule, where a policy does not say otherwise."""
+UNITS = {"drop": 1000, "spike_ratio": 1000, "points": 100, "share": 1000, "ratio": 1000}
+"""What one is in the integer unit of a decimal number."""
+
+
 def _read_rules(rules: dict[str, Any]) -> dict[Rule, RuleSettings]:
-    found = {}
-    if (silence := rules.get("silence")) is not None:
-        found[Rule.SILENCE] = RuleSettings(
-            **_common(silence, "warning"),
-            false_alarms_per_year=float(silence.get("false_alarms_per_year", 0.5)),
-        )
-    if (absolute := rules.get("absolute_silence")) is not None:
-        found[Rule.ABSOLUTE_SILENCE] = RuleSettings(
-            **_common(absolute, "critical"), days=absolute.get("days", 90)
-        )
-    if (risk := rules.get("risk_page")) is not None:
-        found[Rule.RISK_PAGE] = RuleSettings(
-            **_common(risk, "info"),
-            repeated_severity=Severity[risk.get("repeated_severity", "warning").upper()],
-            quiet_ms=risk.get("quiet_days", 14) * DAY_MS,
-            repeat_after_ms=risk.get("repeat_after_min", 30) * 60_000,
-        )
-    return found
+    """Return the rules that are named, in their order."""
+    return {rule: _read_rule(rule, rules[rule.label]) for rule in Rule if rules.get(rule.label) is not None}
 
 
-def _common(rule: dict[str, Any], severity: str) -> dict[str, Any]:
-    return {
-        "severity": Severity[rule.get("severity", severity).upper()],
-        "refractory_ms": rule.get("refractory_days", 7) * DAY_MS,
-    }
+def _read_rule(rule: Rule, told: dict[str, Any]) -> RuleSettings:
+    numbers = NUMBERS[rule] | told
+    severity, refractory_ms = Severity[numbers["severity"].upper()], numbers["refractory_days"] * DAY_MS
+    in_units = {name: scaled(numbers[name], unit) for name, unit in UNITS.items() if name in numbers}
+    return RuleSettings(severity, refractory_ms, numbers | in_units)
 
 
 def read_model(model: dict[str, Any]) -> Model:
@@ -214,6 +378,8 @@ def _read_component(component: dict[str, Any]) -> Component:
         source=metric.get("source"),
         window=metric.get("window_days") or 0,
         lag=metric.get("lag_days") or 0,
+        of_days=metric.get("of_days") or 0,
+        half_life=metric.get("half_life_days") or 0,
         curve=curve,
         anchors=tuple((scaled(x, scale), scaled(y, 1000)) for x, y in anchors),
         table={name: scaled(y, 1000) for name, y in (component.get("table") or {}).items()},

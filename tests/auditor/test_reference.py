@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.auditor.event import decode
 from tests.auditor.history import History
+from tests.auditor.metrics import Moment, measure
 from tests.auditor.scenarios import (
     NPS,
     Tree,
@@ -35,7 +36,7 @@ from tests.auditor.scenarios import (
     ticket,
     visit,
 )
-from tests.auditor.score import Moment, judge, measure, plain_band, points
+from tests.auditor.score import judge, plain_band, points
 from tests.auditor.settings import Settings, read_model, read_settings
 
 DAY_MS = 86_400_000
@@ -63,12 +64,12 @@ def told(events: list[Tree], settings: Settings) -> History:
     history = History(settings)
     for record in records(events):
         happened = decode(record, settings, 1, keyed=False)
-        history.apply(happened, happened.time_ms // DAY_MS)
+        history.apply(happened, happened.time_ms // DAY_MS, "UTC")
     return history
 
 
 def moment(history: History, when: str) -> Moment:
-    return Moment(history, at(when), at(when) // DAY_MS)
+    return Moment(history, at(when), at(when) // DAY_MS, "UTC")
 
 
 def measured(
@@ -220,7 +221,7 @@ def test_the_rhythm_forgets_and_skips_departures() -> None:
     active = ["2026-01-01 10:00", "2026-01-02 10:00", "2026-01-05 10:00", "2026-04-06 10:00"]
     history = told([login(when) for when in active], settings)
     assert history.rhythm() == pytest.approx((1.97, 3.97, 2))
-    assert history.usual_gap_days() == pytest.approx((7 + 3.97) / (1 + 1.97))
+    assert history.usual_gap() == pytest.approx((7 + 3.97) / (1 + 1.97))
     assert history.last_active_day == at("2026-04-06 00:00") // DAY_MS
 
 
@@ -484,7 +485,9 @@ def test_ramps_are_straight_between_anchors_and_steps_hold_until_the_next() -> N
 # one log-in: rhythm (25) present with 100, trends (50) missing, frictions (10 + 8 + 7) present with 100
 #   coverage 50 / 100 is just enough; score 100; contributions 25/50, 10/50, 8/50, 7/50 of 100
 def test_retention_of_a_new_account() -> None:
-    result = run([login("2026-01-01 10:00")], policy=default_policy(), models=[retention()])
+    result = run(
+        [login("2026-01-01 10:00")], policy=default_policy(models=["retention"]), models=[retention()]
+    )
     change = result.score_changes[0]
     assert change["new"] == {"score": 100.0, "band": "healthy", "coverage": 0.5}
     assert change["old"] == {"score": None, "band": "insufficient_evidence", "coverage": 0.0}
@@ -507,7 +510,7 @@ def test_retention_of_an_account_in_trouble() -> None:
         ticket(end, "escalated"),
     ]
     events = [*(login(start + day * DAY_MS) for day in range(57)), *trouble]
-    account = run(events, policy=default_policy(), models=[retention()]).final["acme"]
+    account = run(events, policy=default_policy(models=["retention"]), models=[retention()]).final["acme"]
     assert account["models"]["retention"] == {"score": 88_500, "band": "healthy", "coverage": 1000}
     assert account["gaps"] == 56
 

@@ -1,0 +1,54 @@
+"""Which values of facts can be read, and as what: categories, numbers, dates, time zones, overrides."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+from typing import Any
+from zoneinfo import available_timezones
+
+from schemas.catalogue import DATE_END, DATE_MIN, FACT_BY_NAME, OVERRIDE_PREFIX
+from tests.auditor.exact import date_of, day_of, half_up
+
+NUMBER_MAX = 10**15
+zone_names = cache(available_timezones)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= NUMBER_MAX
+
+
+def thousandths(value: float) -> int:
+    """Return a number in thousandths, half up."""
+    return half_up(Fraction(value) * 1000)
+
+
+def day_told(value: Any) -> int | None:
+    """Return the local day that a fact names, None if it names none."""
+    try:
+        found = date_of(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return None if found is None or not DATE_MIN <= found < DATE_END else day_of(found)
+
+
+def is_zone(value: Any) -> bool:
+    """Tell whether a value is a name that the time zone database has."""
+    return isinstance(value, str) and value in zone_names()
+
+
+def is_override(value: Any) -> bool:
+    """Tell whether a value of a fact `override.…` pins anything."""
+    return is_number(value) and 0 <= value <= 100
+
+
+def is_readable(name: str, value: Any) -> bool:
+    """Tell whether a value of a fact that is read is one of those that its reader takes."""
+    if name.startswith(OVERRIDE_PREFIX):
+        return is_override(value)
+    if name == "time_zone":
+        return is_zone(value)
+    if FACT_BY_NAME[name].unit == "date":
+        return day_told(value) is not None
+    categories = FACT_BY_NAME[name].values
+    return value in categories if categories else is_number(value)
