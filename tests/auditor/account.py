@@ -188,7 +188,9 @@ class Account:
         """Return how the first model stands, and take note of what its band did."""
         standing = self.standings[0]
         scored, present = standing.scored, standing.band_index
-        self.drop.note(former, present, scored.evidence, at.now_ms, at.day, is_pinned=scored.is_pinned)
+        self.drop.note(
+            former, present, scored.evidence, at.now_ms, at.day, is_overridden=scored.override is not None
+        )
         bands = tuple(band.name for band in standing.model.bands)
         return FirstModel(self.drop, bands, present, standing.band)
 

@@ -17,14 +17,14 @@ class BandDrop:
         evidence: the evidence score in hundredths of the last evaluation of each day that has one.
         fallen_from: index of the band of the fall that is noted.
         fell_at_ms: when it was noted.
-        was_pinned: an override was there at the evaluation before.
+        was_overridden: an override was taken into account at the evaluation before.
     """
 
     days: int
     evidence: dict[int, int | None] = field(default_factory=dict)
     fallen_from: int | None = None
     fell_at_ms: int = 0
-    was_pinned: bool = False
+    was_overridden: bool = False
 
     def note(
         self,
@@ -34,16 +34,16 @@ class BandDrop:
         now_ms: int,
         day: int,
         *,
-        is_pinned: bool,
+        is_overridden: bool,
     ) -> None:
         """Take note of an evaluation: bands by index, None if they are no real ones, and evidence in thousandths."""
         self.evidence[day] = None if evidence is None else half_up(Fraction(evidence, 10))
         has_fallen = former is not None and present is not None and present < former
-        if has_fallen and not is_pinned and not self.was_pinned:
+        if has_fallen and not is_overridden and not self.was_overridden:
             if not self.is_fallen(former, now_ms):
                 self.fallen_from = former
             self.fell_at_ms = now_ms
-        self.was_pinned = is_pinned
+        self.was_overridden = is_overridden
 
     def is_fallen(self, band: int | None, now_ms: int) -> bool:
         """Tell whether an account in a band is still below the one that it fell from, and not for too long."""

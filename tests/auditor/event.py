@@ -16,7 +16,7 @@ from schemas.catalogue import (
 )
 from schemas.reasons import EventNote, RejectReason
 from schemas.topics import Input
-from tests.auditor.exact import partition_of, signed, xxh3
+from tests.auditor.exact import partition_of, short_hash, xxh3
 from tests.auditor.settings import Settings, address_path
 from tests.auditor.wire import Fields, Rejected, checked_fields, instant_ms, parse_json
 
@@ -44,7 +44,7 @@ class Event:
         user_bucket: bucket of the user, None without one.
         pages: kinds of the page that was visited.
         key_features: those that the visit uses.
-        slot: signed hash of the id of the ticket or payment.
+        slot: hash of the id of the ticket or payment.
         tags: kinds of the ticket that is opened.
         due_ms: plausible instant at which a payment is due, None if none is told.
     """
@@ -142,10 +142,10 @@ def _details(source: Input, kind: EventKind, fields: Fields, settings: Settings)
         case Input.TICKETS:
             tags = fields.get("tags", []) if kind is EventKind.TICKET_OPENED else []
             more = {"tags": frozenset(settings.tag_kinds(tags)), "csat": fields.get("csat")}
-            return more | {"slot": signed(xxh3(fields["ticket_id"]))} | _user(fields)
+            return more | {"slot": short_hash(fields["ticket_id"])} | _user(fields)
         case Input.PAYMENTS:
             more = {name: fields.get(name) for name in ("amount_minor", "currency")}
-            slot = {"slot": signed(xxh3(fields["payment_id"])), "due_ms": _due_ms(fields.get("due_at"))}
+            slot = {"slot": short_hash(fields["payment_id"]), "due_ms": _due_ms(fields.get("due_at"))}
             return more | slot | _user(fields)
         case Input.PAGE_VISITS:
             return _visited(fields, settings) | _user(fields)

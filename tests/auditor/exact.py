@@ -66,9 +66,10 @@ def xxh3(text: str) -> int:
     return xxh3_64_intdigest(text.encode())
 
 
-def signed(number: int) -> int:
-    """Return a number of 64 bits as a signed one."""
-    return number - (1 << 64) if number >> 63 else number
+def short_hash(text: str) -> int:
+    """Return the low 32 bits of a text's hash, as a signed number."""
+    low = xxh3(text) & MASK_32
+    return low - (1 << 32) if low >> 31 else low
 
 
 def murmur2(key: bytes) -> int:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 VOLUME_CAP, INCIDENT_CAP, AMOUNT_CAP = 65_535, 255, 1 << 53
 MEASURED_CAP, MEASUREMENTS_CAP = (1 << 31) - 1, 65_535
-ACTIVE_DAYS_KEPT = 128
+ACTIVE_DAYS_KEPT, USER_DAYS = 128, 254
 CURRENCY = re.compile("[A-Za-z]{3}")
 
 Days = defaultdict[str, defaultdict[int, int]]
@@ -86,6 +86,7 @@ class History:
     active: list[Activity] = field(default_factory=list)
     active_days: set[int] = field(default_factory=set)
     returned: Return | None = None
+    has_users: bool = False
     seen: list[tuple[int, int]] = field(default_factory=list)
     used: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     measured: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -135,18 +136,16 @@ class History:
 
     def _put(self, event: Event, day: int, today: int) -> None:
         """Move the slot of a ticket or a payment."""
+        time_ms = slots.in_seconds(event.time_ms)
         if event.input is Input.TICKETS:
-            before = self.tickets.get(event.slot)
-            self._measure(
-                "resolve_hours", slots.hours_to_resolve(before, event.kind, event.time_ms), day, today
-            )
-            slots.put(self.tickets, event.slot, slots.next_ticket(before, event.kind, event.time_ms))
+            ticket = self.tickets.get(event.slot)
+            self._measure("resolve_hours", slots.hours_to_resolve(ticket, event.kind, time_ms), day, today)
+            moved = slots.next_ticket(ticket, event.kind, time_ms)
+            slots.put(self.tickets, event.slot, moved, most=slots.TICKET_SLOTS)
         if event.input is Input.PAYMENTS:
-            before = self.payments.get(event.slot)
-            due_ms = event.time_ms if event.due_ms is None else event.due_ms
-            slots.put(
-                self.payments, event.slot, slots.next_payment(before, event.kind, event.time_ms, due_ms)
-            )
+            due_ms = time_ms if event.due_ms is None else slots.in_seconds(event.due_ms)
+            moved = slots.next_payment(self.payments.get(event.slot), event.kind, time_ms, due_ms)
+            slots.put(self.payments, event.slot, moved, most=slots.PAYMENT_SLOTS)
 
     def _count(self, event: Event, day: int, today: int) -> set[EventNote]:
         notes = set()
@@ -187,7 +186,9 @@ class History:
         if day > today - ACTIVE_DAYS_KEPT:
             self.active_days.add(day)
         if event.user_bucket is not None:
-            self.seen.append((event.user_bucket, day))
+            self.has_users = True
+            if day >= today - USER_DAYS:
+                self.seen.append((event.user_bucket, day))
         return notes
 
     def on_day(self, source: str, day: int) -> int:

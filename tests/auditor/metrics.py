@@ -131,13 +131,13 @@ def _sum(component: Component, at: Moment) -> Metric:
 
 
 def _users(component: Component, at: Moment) -> Metric:
-    if at.age_days < component.window or not at.history.seen:
+    if at.age_days < component.window or not at.history.has_users:
         return None
     return users(component.window, at)
 
 
 def _user_share(component: Component, at: Moment) -> Metric:
-    if at.age_days < component.window or not at.history.seen:
+    if at.age_days < component.window or not at.history.has_users:
         return None
     recent = users(component.window, at)
     seats = at.history.readable_fact("seats", at.now_ms)

@@ -20,7 +20,7 @@ class Scored(NamedTuple):
     """A score in thousandths with its parts; `word` is a fixed word when there is no score, else None.
 
     Coverage, dimensions and contributions are those of the evidence, the score without overrides. `override` is what
-    overrides add to it, None if none changes anything; `is_pinned`: there are some.
+    overrides add to it, None if none is taken into account.
     """
 
     score: int | None
@@ -30,7 +30,6 @@ class Scored(NamedTuple):
     contributions: tuple[int | None, ...]
     evidence: int | None = None
     override: int | None = None
-    is_pinned: bool = False
 
 
 def unscored(model: Model, word: str, coverage: int) -> Scored:
@@ -61,18 +60,17 @@ def judge(model: Model, at: Moment) -> Scored:
     """Return the score of an account at an instant."""
     pin = _pinned(model.pin, at)
     pins = [_pinned(name, at) for name in model.component_pins]
-    is_pinned = any(value is not None for value in (pin, *pins))
     if at.history.kind(at.now_ms) not in model.kinds:
-        return unscored(model, NOT_APPLICABLE, 0)._replace(is_pinned=is_pinned)
+        return unscored(model, NOT_APPLICABLE, 0)
     metrics = [measure(component, at) for component in model.components]
     earned = [
         None if metric is None else points(component, metric)
         for component, metric in zip(model.components, metrics, strict=True)
     ]
-    found = _evidence(model, _weighed(model, earned))._replace(is_pinned=is_pinned)
+    found = _evidence(model, _weighed(model, earned))
     if pin is not None:
         return _overridden(found, pin)
-    if found.evidence is not None and is_pinned:
+    if found.evidence is not None and any(value is not None for value in pins):
         with_pins = [own if value is None else value for own, value in zip(earned, pins, strict=True)]
         return _overridden(found, half_up(_mean(_weighed(model, with_pins))))
     return found

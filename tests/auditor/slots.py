@@ -1,4 +1,4 @@
-"""Tickets and payments in slots: at most eight of each, what they are now, and when they became it."""
+"""Tickets and payments in slots: a few of each, what they are now, and since when, in whole seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.catalogue import EventKind
 from tests.auditor.exact import DAY_MS, HOUR_MS
 
-SLOTS = 8
+TICKET_SLOTS, PAYMENT_SLOTS = 6, 4
 FORGOTTEN_MS = 90 * DAY_MS
 
 OPEN, ESCALATED, RESOLVED = "open", "escalated", "resolved"
@@ -39,14 +39,19 @@ class Slot(NamedTuple):
 
 
 Slots = dict[int, Slot]
-"""Slots by the hash of the id, as a signed number."""
+"""Slots by the hash of the id."""
 
 
-def put(slots: Slots, key: int, slot: Slot | None) -> None:
+def in_seconds(time_ms: int) -> int:
+    """Return an instant cut to a whole second, still in milliseconds."""
+    return time_ms // 1000 * 1000
+
+
+def put(slots: Slots, key: int, slot: Slot | None, *, most: int) -> None:
     """Keep a slot; if it is a new one and all are taken, the one that matters least goes."""
     if slot is None:
         return
-    if key not in slots and len(slots) == SLOTS:
+    if key not in slots and len(slots) == most:
         del slots[min(slots, key=lambda other: (0 if slots[other].is_done else 1, slots[other].at_ms, other))]
     slots[key] = slot
 
