@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agents.zones import zone_table
+from agents.zones import ZoneDatabase
 from schemas.errors import ConfigError
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
@@ -79,7 +79,7 @@ def load_program(policy: str, models_dir: Path | None = None) -> Program:
     beside = None if policy in shipped("policies") else Path(policy).parent
     known = known_models(models_dir)
     models = [_find_model(name, beside, known) for name in rules.models]
-    return compile_program(rules, models, zone_table(rules.time_zone))
+    return compile_program(rules, models, ZoneDatabase())
 
 
 def _find_model(name: str, beside: Path | None, known: Mapping[str, Traversable]) -> ModelFile:

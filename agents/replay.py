@@ -46,7 +46,11 @@ OUTPUT_FILES: Final = {
     Output.ACCOUNTS: "accounts.jsonl",
     Output.DEAD_LETTERS: "dead-letters.jsonl",
 }
-_IDS: Final = {Output.SCORE_CHANGES: "change_id", Output.DISENGAGEMENTS: "alert_id"}
+_IDS: Final = {
+    Output.SCORE_CHANGES: "change_id",
+    Output.DISENGAGEMENTS: "alert_id",
+    Output.OPPORTUNITIES: "alert_id",
+}
 
 
 class Address(msgspec.Struct):

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 
-from schemas.errors import ConfigError
-from streams.days import FAR_PAST, Zone
+from streams.days import FAR_PAST, Zone, zone_code
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS: Final = (datetime(2101, 1, 1, tzinfo=UTC) - _EPOCH).days
 _DAY_S: Final = 86_400
 
 
+class ZoneDatabase:
+    """The zones of the machine's time zone database."""
+
+    def table(self, name: str) -> Zone | None:
+        """Return the table of a zone, None for a name that the database does not know."""
+        return zone_table(name) if name in _names().values() else None
+
+    def name_of(self, code: int) -> str | None:
+        """Return the name of the zone with this code, None if the database knows none."""
+        return _names().get(code)
+
+
+@cache
+def _names() -> dict[int, str]:
+    return {zone_code(name): name for name in sorted(available_timezones())}
+
+
+@cache
 def zone_table(name: str) -> Zone:
-    """Return the table of a zone's offsets from 1970 to 2100, every transition exact to the second.
+    """Return the table of a known zone's offsets from 1970 to 2100, every transition exact to the second.
 
     The first offset holds for all time before, the last for all time after.
-
-    Raises:
-        ConfigError: the time zone database does not know ``name``.
     """
-    try:
-        zone = ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"time_zone {name!r} is not known. Give a name of the time zone database, "
-            "such as UTC or Europe/Madrid."
-        ) from error
+    zone = ZoneInfo(name)
     starts, offsets = [FAR_PAST], [_offset_s(zone, 0)]
     for day in range(_DAYS):
         low, high = day * _DAY_S, (day + 1) * _DAY_S

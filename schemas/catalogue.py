@@ -265,6 +265,8 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("renewal_date", "date", (), "day on which its contract is renewed or ends", readable=False),
 )
 """Facts that models and rules read. Any other fact is kept and shown in the account view."""
+DATE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.unit == "date")
+ZONE_FACT: Final = "time_zone"
 READABLE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.readable)
 OVERRIDE_PREFIX: Final = "override."
 """``override.<model>`` pins a score, ``override.<model>.<component>`` a component's points."""

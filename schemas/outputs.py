@@ -63,6 +63,10 @@ class DimensionChange(Struct, frozen=True, kw_only=True, gc=False):
     new: Points | None
 
 
+Signed = Annotated[float, Meta(ge=-100, le=100)]
+"""Points that may be negative: only those of ``override`` are."""
+
+
 class Contribution(Struct, frozen=True, kw_only=True, gc=False):
     """A component's share of the score before and after; null counts as 0 in ``delta``, so the deltas add up.
 
@@ -70,9 +74,9 @@ class Contribution(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     component: str
-    old: Points | None
-    new: Points | None
-    delta: Annotated[float, Meta(ge=-100, le=100)]
+    old: Signed | None
+    new: Signed | None
+    delta: Signed
 
 
 class ScoreChange(Struct, frozen=True, kw_only=True, gc=False):
@@ -349,10 +353,13 @@ class DimensionScore(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ComponentScore(Struct, frozen=True, kw_only=True, gc=False):
-    """A component's share of the score; null if its metric is missing or there is no score."""
+    """A component's share of the score; null if its metric is missing or there is no score.
+
+    ``override`` is what manual judgement adds to the evidence; it is last, and only there if there is one.
+    """
 
     name: str
-    contribution: Points | None
+    contribution: Signed | None
 
 
 class ModelScore(Struct, frozen=True, kw_only=True, gc=False):

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from schemas.catalogue import FACT_BY_NAME
+from schemas.catalogue import (
+    DATE_END,
+    DATE_FACTS,
+    DATE_MIN,
+    FACT_BY_NAME,
+    FORGOTTEN_DAYS,
+    OVERRIDE_PREFIX,
+    ZONE_FACT,
+)
 from schemas.errors import StateError
-from streams.cells import FACT_AT, FACT_EXPIRES, FACT_VALUE, FOREVER, NO_FACT, Cells
+from streams.cells import FACT_AT, FACT_COLUMNS, FACT_EXPIRES, FACT_VALUE, FOREVER, NO_FACT, NOTES, Cells
+from streams.days import DAY_MS, add_zone
 from streams.decode import instant_ms
 from streams.effects import Effects, make_effects
-from streams.events import EVENT_ROW
-from streams.kernel import FIXED_FACT_COLUMNS, advance, rearm, sweep
-from streams.layout import NOW, UNSET, template
+from streams.events import EVENT_ROW, EVENT_TIME
+from streams.kernel import FACT_UPDATE_COLUMNS, advance, rearm, sweep
+from streams.layout import NOW, UNSET, ZONE, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +38,10 @@ if TYPE_CHECKING:
 
 _ROWS_MIN: Final = 1024
 FACT_MAX: Final = 10**15
+_BLOCKS_MIN: Final = 16
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_EPOCH: Final = date(1970, 1, 1)
+PIN_MAX: Final = 100_000
 
 ColdFact = tuple[Any, int, int, str | None]
 """Value, time, expiry (``FOREVER``: none) and author of a fact."""
@@ -37,10 +52,16 @@ class Accounts:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.plan = program.plan
         self.names: list[str] = []
         self.keys: list[bytes] = []
         self.cold: dict[int, dict[str, ColdFact]] = {}
         self._index: dict[bytes | None, int] = {}
+        self._zones: dict[str, int] = {program.policy.time_zone: 0}
+        self._blocks = 0
+        self._slots = {name: slot for slot, name in enumerate(program.facts)} | {
+            name: len(program.facts) + target for name, target in program.overrides.items()
+        }
         self._template = template(program.layout)
         self._rows = np.repeat(self._template, _ROWS_MIN)
         self.cells = self._view(None)
@@ -77,19 +98,34 @@ class Accounts:
 
     def _view(self, old: Cells | None) -> Cells:
         size, rows = len(self._rows), self._rows
-        facts = np.full((size, len(self.program.facts), 3), NO_FACT, np.int64)
-        due, changed = np.full(size, FOREVER, np.int64), np.zeros(size, np.uint8)
+        new = Cells(
+            rows["i64"], rows["f64"], rows["i32"], rows["u16"], rows["u8"],
+            facts=np.full((size, len(self.program.facts), FACT_COLUMNS), NO_FACT, np.int64),
+            block=np.full(size, -1, np.int64),
+            overrides=self._override_blocks(_BLOCKS_MIN) if old is None else old.overrides,
+            zone=np.zeros(size, np.int64),
+            due=np.full(size, FOREVER, np.int64),
+            changed=np.zeros(size, np.uint8),
+            parts=np.zeros(len(self.plan.components), np.int64),
+            notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
+        )  # fmt: skip
         if old is not None:
-            facts[: len(old.due)], due[: len(old.due)], changed[: len(old.due)] = (
-                old.facts,
-                old.due,
-                old.changed,
-            )
-        parts = np.zeros(len(self.program.plan.components), np.int64)
-        notes = np.zeros(2, np.int64) if old is None else old.notes
-        return Cells(
-            rows["i64"], rows["f64"], rows["i32"], rows["u16"], rows["u8"], facts, due, changed, parts, notes
-        )
+            for name in ("facts", "block", "zone", "due", "changed"):
+                getattr(new, name)[: len(old.due)] = getattr(old, name)
+        return new
+
+    def _override_blocks(self, count: int) -> npt.NDArray[np.int64]:
+        return np.full((count, len(self.program.overrides), FACT_COLUMNS), NO_FACT, np.int64)
+
+    def _give_block(self, row: int) -> None:
+        """Give an account room for overrides, which few have."""
+        if self.cells.block[row] >= 0:
+            return
+        if self._blocks == len(self.cells.overrides):
+            more = self._override_blocks(self._blocks)
+            self.cells = self.cells._replace(overrides=np.concatenate([self.cells.overrides, more]))
+        self.cells.block[row] = self._blocks
+        self._blocks += 1
 
     # -- advancing --------------------------------------------------------------------------------------------
 
@@ -104,7 +140,7 @@ class Accounts:
         cursors = np.zeros(2, np.int64)
         updates = self._updates(columns, facts)
         while True:
-            advance(self.cells, self.program.plan, self.effects, clock, columns, updates, cursors)
+            advance(self.cells, self.plan, self.effects, clock, columns, updates, cursors)
             self._empty(emit)
             if cursors[0] == len(columns):
                 return
@@ -112,7 +148,7 @@ class Accounts:
     def sweep(self, clock_ms: int, rows_max: int, event: int, emit: Callable[[Effects], None]) -> bool:
         """Fire what is due by the clock in at most ``rows_max`` rows; return whether nothing due is left."""
         start = self._swept
-        self._swept = sweep(self.cells, self.program.plan, self.effects, start, rows_max, clock_ms, event)
+        self._swept = sweep(self.cells, self.plan, self.effects, start, rows_max, clock_ms, event)
         self._empty(emit)
         if self._swept == len(self.cells.due):
             self._swept = 0
@@ -128,11 +164,10 @@ class Accounts:
 
     def tell(self, row: int, told: AccountFacts, at: int) -> None:
         """Remember the facts of one event taken at ``at``: the newest wins, of equal times the later in the order."""
-        expires = FOREVER if told.expires_at is None else instant_ms(told.expires_at)
         known = self.cold.setdefault(row, {})
         for name, value in told.facts.items():
             if name not in known or at >= known[name][1]:
-                known[name] = (value, at, expires, told.author)
+                known[name] = (value, at, expiry(name, told, at), told.author)
 
     def fact(self, row: int, name: str, now: int) -> Any:
         """Return a fact's value at ``now``, None if it is absent or expired."""
@@ -146,12 +181,38 @@ class Accounts:
         for event, told in facts:
             if columns[event, EVENT_ROW] < 0:
                 continue
-            expires = FOREVER if told.expires_at is None else instant_ms(told.expires_at)
-            for slot, name in enumerate(self.program.facts):
-                if name in told.facts:
-                    at = int(columns[event, 1])
-                    updates.append((event, slot, cell_value(name, told.facts[name]), at, expires))
-        return np.array(updates, np.int64).reshape(len(updates), FIXED_FACT_COLUMNS)
+            row, at = int(columns[event, EVENT_ROW]), int(columns[event, EVENT_TIME])
+            for name in told.facts.keys() & self._slots.keys():
+                slot = self._slots[name]
+                if slot >= len(self.program.facts):
+                    self._give_block(row)
+                updates.append((event, slot, self._cell(name, told.facts[name]), at, expiry(name, told, at)))
+        return np.array(updates, np.int64).reshape(len(updates), FACT_UPDATE_COLUMNS)
+
+    def _cell(self, name: str, value: Any) -> int:
+        """Return the cell of a fact's or an override's value, ``NO_FACT`` for one that is not read."""
+        if name == ZONE_FACT:
+            return self._zone_number(value) if isinstance(value, str) else NO_FACT
+        if name.startswith(OVERRIDE_PREFIX):
+            points = number_cell(value)
+            return points if 0 <= points <= PIN_MAX else NO_FACT
+        if name in DATE_FACTS:
+            return date_cell(value)
+        categories = FACT_BY_NAME[name].values
+        if categories:
+            return categories.index(value) if value in categories else NO_FACT
+        return number_cell(value)
+
+    def _zone_number(self, name: str) -> int:
+        """Return the number of a zone in the plan, which learns it if it is new."""
+        number = self._zones.get(name)
+        if number is None:
+            zone = self.program.zones.table(name)
+            if zone is None:
+                return NO_FACT
+            number = self._zones[name] = len(self.plan.zones.counts)
+            self.plan = self.plan._replace(zones=add_zone(self.plan.zones, zone, name))
+        return number
 
     # -- changelog --------------------------------------------------------------------------------------------
 
@@ -222,27 +283,60 @@ class Accounts:
             )
 
     def loaded(self) -> None:
-        """Derive what is not written: facts that models read, next due instants."""
+        """Derive what is not written: facts that are read, zones in force, next due instants.
+
+        Raises:
+            StateError: an account's zone is none of the time zone database.
+        """
+        facts = len(self.program.facts)
         for row, known in self.cold.items():
-            for slot, name in enumerate(self.program.facts):
-                if name in known:
-                    value, at, expires, _ = known[name]
+            for name in known.keys() & self._slots.keys():
+                slot, (value, at, expires, _) = self._slots[name], known[name]
+                if slot >= facts:
+                    self._give_block(row)
+                    cell = self.cells.overrides[self.cells.block[row], slot - facts]
+                else:
                     cell = self.cells.facts[row, slot]
-                    cell[FACT_VALUE], cell[FACT_AT] = cell_value(name, value), at
-                    cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
-        rearm(self.cells, self.program.plan, 0, len(self))
+                cell[FACT_VALUE], cell[FACT_AT] = self._cell(name, value), at
+                cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
+        codes = self.cells.i32[: len(self), ZONE]
+        for code in np.unique(codes[codes != 0]).tolist():
+            zone = self.program.zones.name_of(code)
+            number = NO_FACT if zone is None else self._zone_number(zone)
+            if number == NO_FACT:
+                raise StateError(
+                    f"An account lives in a time zone (code {code}) that this machine's time zone database does not know. "
+                    "Install the newest tzdata."
+                )
+            self.cells.zone[: len(self)][codes == code] = number
+        rearm(self.cells, self.plan, 0, len(self))
 
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""
         return np.nonzero(self.cells.i64[: len(self), NOW] != UNSET)[0].tolist()
 
 
-def cell_value(name: str, value: Any) -> int:
-    """Return a fact's cell: thousandths of a number, the code of a category; ``NO_FACT`` for anything else."""
-    categories = FACT_BY_NAME[name].values
-    if categories:
-        return categories.index(value) if value in categories else NO_FACT
+def expiry(name: str, told: AccountFacts, at: int) -> int:
+    """Return when a fact told at ``at`` expires, in ms; an override that names no end has one nevertheless."""
+    if told.expires_at is not None:
+        return instant_ms(told.expires_at)
+    return at + FORGOTTEN_DAYS * DAY_MS if name.startswith(OVERRIDE_PREFIX) else FOREVER
+
+
+def number_cell(value: Any) -> int:
+    """Return a number in thousandths, half up; ``NO_FACT`` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > FACT_MAX:
         return NO_FACT
     numerator, denominator = value.as_integer_ratio()
     return (2000 * numerator + denominator) // (2 * denominator)
+
+
+def date_cell(value: Any) -> int:
+    """Return the local day that a date in text means; ``NO_FACT`` for anything else."""
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return NO_FACT
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        return NO_FACT
+    return (day - _EPOCH).days if DATE_MIN <= day < DATE_END else NO_FACT

@@ -18,9 +18,10 @@ class Cells(NamedTuple):
     """Views of the rows, and what is derived from them.
 
     ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3)
-    int64 holds value, time and expiry of each fact that the plan reads; ``due`` (rows,) int64 the next instant;
-    ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components,)
-    int64 is scratch; ``notes`` (2,) int64 counts events too late for the rhythm and for the windows.
+    int64 holds value, time and expiry of each fact that the plan reads; ``block`` (rows,) int64 which of ``overrides``
+    (blocks, targets, 3) int64 is the account's, -1 for none; ``zone`` (rows,) int64 the number of the zone in force;
+    ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components,)
+    int64 is scratch; ``notes`` (NOTES,) int64 counts what is remarkable about events.
     """
 
     i64: npt.NDArray[np.int64]
@@ -29,10 +30,13 @@ class Cells(NamedTuple):
     u16: npt.NDArray[np.uint16]
     u8: npt.NDArray[np.uint8]
     facts: npt.NDArray[np.int64]
+    block: npt.NDArray[np.int64]
+    overrides: npt.NDArray[np.int64]
+    zone: npt.NDArray[np.int64]
     due: npt.NDArray[np.int64]
     changed: npt.NDArray[np.uint8]
     parts: npt.NDArray[np.int64]
     notes: npt.NDArray[np.int64]
 
 
-LATE_FOR_RHYTHM, TOO_LATE, NOTES = range(3)
+LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, NOTES = range(4)

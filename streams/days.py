@@ -6,8 +6,7 @@ past) and ``offsets`` (ms east of UTC). The shell makes the table from the time 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -28,7 +27,14 @@ class Zone(NamedTuple):
     offsets: npt.NDArray[np.int64]
 
 
-ZoneOf = Callable[[str], Zone | None]
+class ZoneBook(Protocol):
+    """Where the tables of time zones come from."""
+
+    def table(self, name: str) -> Zone | None:
+        """Return the table of a zone, None for a name that the time zone database does not know."""
+
+    def name_of(self, code: int) -> str | None:
+        """Return the name of the zone with this ``zone_code``, None if the database knows none."""
 
 
 class Zones(NamedTuple):

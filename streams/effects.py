@@ -1,8 +1,8 @@
 """The table in which the kernel notes what happened; ``streams/messages.py`` makes outputs of it.
 
-One row per effect, int64: the head columns below, then for a score change the dimensions and contributions last sent
-and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the model has them), for
-an episode the ``since`` of each rule and the evidence cells.
+One row per effect, int64: the head columns below, then for a score change the dimensions, contributions and override last
+sent and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the model has them,
+old override, new override), for an episode the ``since`` of each rule and the evidence cells.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KIND, ROW, EVENT, CAUSE, AT, EFFECT_HEAD = range(6)
 """EVENT is the index of the event in its batch that caused the effect or, for ``TIME`` and ``EVIDENCE``, before
 which the instant fired (the length of the batch: fired by the clock)."""
-SCORE_CHANGE, EPISODE = range(2)
+SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY = range(3)
 BY_EVENT, BY_TIME, BY_EVIDENCE = range(3)
 MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, SCORE_HEAD = range(
     EFFECT_HEAD, EFFECT_HEAD + 9
@@ -32,8 +32,10 @@ STATUS, SEVERITY, EPISODE_ORDINAL, SINCE, REASONS, EPISODE_CLOSED, RULE_SINCE = 
 EVIDENCE: Final = RULE_SINCE + len(Rule)
 (
     AT_SILENT_FOR, AT_USUAL_GAP, AT_GAPS_KNOWN, AT_PROBABILITY, AT_ABSOLUTE_SILENT_FOR, AT_VISITS, AT_LAST_VISIT, AT_ADMIN,
-    EVIDENCE_CELLS,
-) = range(9)  # fmt: skip
+    AT_RECENT_DAYS, AT_EARLIER_DAYS, AT_DAYS_SINCE_START, AT_LATE, AT_FAILED, AT_REVERSED, AT_OPENED, AT_USUALLY_OPENED,
+    AT_ESCALATED, AT_UNRESOLVED, AT_BAND, AT_BAND_BEFORE, AT_POINTS_LOST, AT_USERS, AT_USERS_BEFORE, AT_RETURNED_DAY,
+    AT_ACTIVE_DAYS, AT_SILENT_DAYS, AT_SURGE, AT_USUAL_EVENTS, AT_UPGRADE_VISITS, EVIDENCE_CELLS,
+) = range(30)  # fmt: skip
 """The evidence of all rules, from the cell ``EVIDENCE`` of an episode's line on."""
 FIRING, ESCALATED, RESOLVED = range(3)
 CAPACITY: Final = 4096
@@ -49,5 +51,5 @@ class Effects(NamedTuple):
 def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
     """Return an empty notebook for a program."""
     widest = max(len(model.dimensions) + len(model.components) for model in program.models)
-    columns = max(SCORE_HEAD + 2 * widest, EVIDENCE + EVIDENCE_CELLS)
+    columns = max(SCORE_HEAD + 2 * widest + 2, EVIDENCE + EVIDENCE_CELLS)
     return Effects(np.zeros((capacity, columns), np.int64), np.zeros(1, np.int64))

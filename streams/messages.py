@@ -5,25 +5,44 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from schemas.catalogue import OVERRIDE_PREFIX
 from schemas.outputs import (
     CLOUD_EVENT_TYPES,
     AbsoluteSilenceEvidence,
     AbsoluteSilenceReason,
+    BandDropEvidence,
+    BandDropReason,
     Cause,
     Contribution,
+    DeclineEvidence,
+    DeclineReason,
     DimensionChange,
     Disengagement,
     Level,
+    NeverStartedEvidence,
+    NeverStartedReason,
+    PaymentTroubleEvidence,
+    PaymentTroubleReason,
     Reason,
+    ReengagedEvidence,
+    ReengagedReason,
     RiskPageEvidence,
     RiskPageReason,
     ScoreChange,
     SilenceEvidence,
     SilenceReason,
+    TicketTroubleEvidence,
+    TicketTroubleReason,
+    UpgradeInterestEvidence,
+    UpgradeInterestReason,
+    UsageSurgeEvidence,
+    UsageSurgeReason,
+    UsersLeavingEvidence,
+    UsersLeavingReason,
 )
 from schemas.reasons import (
     INSUFFICIENT_EVIDENCE,
@@ -38,18 +57,24 @@ from schemas.records import OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams import effects as fx
 from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_ROW, EVENT_TIME
-from streams.layout import NONE
+from streams.layout import ABSENT, NO_OVERRIDE, NONE
 from streams.plan import FIRST_BAND
 from streams.wording import summary
 
 if TYPE_CHECKING:
-    from schemas.policy import Policy
     from streams.accounts import Accounts
     from streams.merge import Taken
+    from streams.plan import Program
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)
-_ENDED_BY: Final = {Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD}
+_ENDED_BY: Final = {
+    Rule.SILENCE: ResolvedBy.ACTIVITY,
+    Rule.ABSOLUTE_SILENCE: ResolvedBy.ACTIVITY,
+    Rule.NEVER_STARTED: ResolvedBy.ACTIVITY,
+    Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD,
+}
+"""What ended a rule's condition; that of any other is simply over."""
 
 
 @lru_cache(maxsize=4096)
@@ -83,6 +108,24 @@ def cloud_event(topic: Output, source: str, identifier: str, time: str) -> tuple
     )
 
 
+OVERRIDE: Final = "override"
+"""The pseudo-component that carries what manual judgement adds to the evidence."""
+
+
+class Story(NamedTuple):
+    """One of an account's two episodes: its topic, and what its ids are hashes of."""
+
+    topic: Output
+    alert: str
+    episode: str
+
+
+STORIES: Final = (
+    Story(Output.DISENGAGEMENTS, "alert", "episode"),
+    Story(Output.OPPORTUNITIES, "opportunity", "opportunity-episode"),
+)
+
+
 class Messages:
     """Writes the outputs of one batch of events; cold facts are told to the accounts as the batch goes by."""
 
@@ -103,7 +146,7 @@ class Messages:
             if line[fx.KIND] == fx.SCORE_CHANGE:
                 self._score_change(line)
             else:
-                self._episode(line)
+                self._episode(line, STORIES[line[fx.KIND] - fx.DISENGAGEMENT])
 
     def tell_until(self, event: int) -> None:
         """Tell the accounts the facts of all events before index ``event`` of the batch."""
@@ -120,9 +163,13 @@ class Messages:
             kind = CauseKind.EVIDENCE if line[fx.CAUSE] == fx.BY_EVIDENCE else CauseKind.TIME
             return Cause(kind=kind, topic=None, event_id=None, partition=None, offset=None)
         event = self._taken.columns[line[fx.EVENT]]
-        topic = Input(int(event[EVENT_INPUT]))
+        topic, kind = Input(int(event[EVENT_INPUT])), CauseKind.EVENT
+        if topic is Input.ACCOUNT_FACTS:
+            told = next(told for at, told in self._taken.facts if at == line[fx.EVENT])
+            is_judged = any(name.startswith(OVERRIDE_PREFIX) for name in told.facts)  # type: ignore[attr-defined]
+            kind = CauseKind.OVERRIDE if is_judged else CauseKind.FACT
         return Cause(
-            kind=CauseKind.FACT if topic is Input.ACCOUNT_FACTS else CauseKind.EVENT,
+            kind=kind,
             topic=INPUT_TOPICS[topic].name,
             event_id=self._taken.event_ids[line[fx.EVENT]],
             partition=self._partition,
@@ -133,7 +180,9 @@ class Messages:
         model = self._program.models[line[fx.MODEL]]
         account, row = self._accounts.names[line[fx.ROW]], line[fx.ROW]
         dims, parts = len(model.dimensions), len(model.components)
-        old_dims, new_dims, old_parts, new_parts = _cut(line[fx.SCORE_HEAD :], dims, dims, parts, parts)
+        old_dims, new_dims, old_parts, new_parts, judged = _cut(
+            line[fx.SCORE_HEAD :], dims, dims, parts, parts, 2
+        )
         change = ScoreChange(
             change_id=identity("change", account, model.model, line[fx.ORDINAL]),
             account_id=account,
@@ -156,7 +205,8 @@ class Messages:
                     delta=(max(new, 0) - max(old, 0)) / 1000,
                 )
                 for part, old, new in zip(model.components, old_parts, new_parts, strict=True)
-            ],
+            ]
+            + _override(*judged),
         )
         if line[fx.OLD_BAND] != line[fx.NEW_BAND]:
             self.urgent.add(row)
@@ -168,23 +218,22 @@ class Messages:
         name = band_name(self._program.models[m].bands, band)
         return Level(score=points(score), band=name, coverage=coverage / 1000)
 
-    def _episode(self, line: list[int]) -> None:
+    def _episode(self, line: list[int], story: Story) -> None:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
         status, severity = _STATUSES[line[fx.STATUS]], Severity(line[fx.SEVERITY]).label
         since, ordinal = line[fx.SINCE], line[fx.EPISODE_ORDINAL]
         rules = [rule for rule in Rule if line[fx.REASONS] >> rule & 1]
         reasons = [
-            reason(self._program.policy, rule, line[fx.RULE_SINCE + rule], line[fx.EVIDENCE :])
-            for rule in rules
+            reason(self._program, rule, line[fx.RULE_SINCE + rule], line[fx.EVIDENCE :]) for rule in rules
         ]
         ended_by = None
         if status is Status.RESOLVED:
-            ended_by = (
-                ResolvedBy.CLOSED if line[fx.EPISODE_CLOSED] else _ENDED_BY.get(rules[0], ResolvedBy.ACTIVITY)
-            )
+            ended_by = _ENDED_BY.get(rules[0], ResolvedBy.CONDITION_OVER)
+            if line[fx.EPISODE_CLOSED]:
+                ended_by = ResolvedBy.CLOSED
         alert = Disengagement(
-            alert_id=identity("alert", account, since, ordinal, status, severity),
-            episode_id=identity("episode", account, since, ordinal),
+            alert_id=identity(story.alert, account, since, ordinal, status, severity),
+            episode_id=identity(story.episode, account, since, ordinal),
             account_id=account,
             status=status,
             severity=severity,
@@ -199,8 +248,8 @@ class Messages:
         for rule in rules:
             self.alerts[rule.label, status] = self.alerts.get((rule.label, status), 0) + 1
         self.urgent.add(row)
-        headers = cloud_event(Output.DISENGAGEMENTS, "disengagements", alert.alert_id, alert.effective_at)
-        self._write(Output.DISENGAGEMENTS, row, alert, headers)
+        headers = cloud_event(story.topic, story.topic, alert.alert_id, alert.effective_at)
+        self._write(story.topic, row, alert, headers)
 
     def _write(
         self, topic: Output, row: int, body: msgspec.Struct, headers: tuple[tuple[str, bytes], ...]
@@ -215,30 +264,100 @@ def band_name(bands: Any, code: int) -> str:
     return str(bands[code - FIRST_BAND].name)
 
 
-def reason(policy: Policy, rule: Rule, since: int, evidence: list[int]) -> Reason:
+def reason(program: Program, rule: Rule, since: int, evidence: list[int]) -> Reason:  # noqa: PLR0911
     """Return one reason of an episode with its evidence (cells from ``fx.EVIDENCE`` on)."""
-    at, rules = instant_text(since), policy.rules
-    if rule is Rule.SILENCE:
-        assert rules.silence is not None
-        silence = SilenceEvidence(
-            silent_for_s=evidence[fx.AT_SILENT_FOR],
-            usual_gap_s=evidence[fx.AT_USUAL_GAP],
-            gaps_known=evidence[fx.AT_GAPS_KNOWN],
-            probability=evidence[fx.AT_PROBABILITY] / 1e9,
-            false_alarms_per_year=rules.silence.false_alarms_per_year,
+    at, rules, e = instant_text(since), program.policy.rules, evidence
+    match rule:
+        case Rule.SILENCE:
+            assert rules.silence is not None
+            silence = SilenceEvidence(
+                silent_for_s=e[fx.AT_SILENT_FOR],
+                usual_gap_s=e[fx.AT_USUAL_GAP],
+                gaps_known=e[fx.AT_GAPS_KNOWN],
+                probability=e[fx.AT_PROBABILITY] / 1e9,
+                false_alarms_per_year=rules.silence.false_alarms_per_year,
+            )
+            return SilenceReason(since=at, evidence=silence)
+        case Rule.DECLINE:
+            recent, earlier = e[fx.AT_RECENT_DAYS] / 1000, e[fx.AT_EARLIER_DAYS] / 1000
+            weeks = DeclineEvidence(recent_days_per_week=recent, earlier_days_per_week=earlier)
+            return DeclineReason(since=at, evidence=weeks)
+        case Rule.ABSOLUTE_SILENCE:
+            assert rules.absolute_silence is not None
+            absolute = AbsoluteSilenceEvidence(
+                silent_for_s=e[fx.AT_ABSOLUTE_SILENT_FOR], limit_days=rules.absolute_silence.days
+            )
+            return AbsoluteSilenceReason(since=at, evidence=absolute)
+        case Rule.NEVER_STARTED:
+            assert rules.never_started is not None
+            never = NeverStartedEvidence(
+                days_since_start=e[fx.AT_DAYS_SINCE_START], limit_days=rules.never_started.days
+            )
+            return NeverStartedReason(since=at, evidence=never)
+        case Rule.RISK_PAGE:
+            visits = RiskPageEvidence(
+                visits=e[fx.AT_VISITS],
+                last_visit_at=instant_text(e[fx.AT_LAST_VISIT]),
+                admin=bool(e[fx.AT_ADMIN]),
+            )
+            return RiskPageReason(since=at, evidence=visits)
+        case Rule.PAYMENT_TROUBLE:
+            payments = PaymentTroubleEvidence(
+                late=e[fx.AT_LATE], failed=e[fx.AT_FAILED], reversed=e[fx.AT_REVERSED]
+            )
+            return PaymentTroubleReason(since=at, evidence=payments)
+        case Rule.TICKET_TROUBLE:
+            tickets = TicketTroubleEvidence(
+                opened=e[fx.AT_OPENED],
+                usual=e[fx.AT_USUALLY_OPENED] / 1000,
+                escalated=e[fx.AT_ESCALATED],
+                unresolved=e[fx.AT_UNRESOLVED],
+            )
+            return TicketTroubleReason(since=at, evidence=tickets)
+        case Rule.BAND_DROP:
+            model, lost, before = program.models[0], e[fx.AT_POINTS_LOST], e[fx.AT_BAND_BEFORE]
+            drop = BandDropEvidence(
+                band=band_name(model.bands, e[fx.AT_BAND]),
+                band_before=None if before == ABSENT else band_name(model.bands, before),
+                points_lost=None if lost == ABSENT else lost / 100,
+            )
+            return BandDropReason(model=model.model, since=at, evidence=drop)
+        case Rule.USERS_LEAVING:
+            users = UsersLeavingEvidence(users=e[fx.AT_USERS], users_before=e[fx.AT_USERS_BEFORE])
+            return UsersLeavingReason(since=at, evidence=users)
+        case _:
+            return opportunity(program, rule, at, e)
+
+
+def opportunity(program: Program, rule: Rule, since: str, e: list[int]) -> Reason:
+    """Return one reason of an episode of opportunity with its evidence."""
+    if rule is Rule.REENGAGED:
+        back = ReengagedEvidence(
+            returned_on=(_EPOCH + timedelta(days=e[fx.AT_RETURNED_DAY])).date().isoformat(),
+            active_days=e[fx.AT_ACTIVE_DAYS],
+            silent_days=e[fx.AT_SILENT_DAYS],
         )
-        return SilenceReason(since=at, evidence=silence)
-    if rule is Rule.ABSOLUTE_SILENCE:
-        assert rules.absolute_silence is not None
-        silent_for_s, limit_days = evidence[fx.AT_ABSOLUTE_SILENT_FOR], rules.absolute_silence.days
-        absolute = AbsoluteSilenceEvidence(silent_for_s=silent_for_s, limit_days=limit_days)
-        return AbsoluteSilenceReason(since=at, evidence=absolute)
-    visits = RiskPageEvidence(
-        visits=evidence[fx.AT_VISITS],
-        last_visit_at=instant_text(evidence[fx.AT_LAST_VISIT]),
-        admin=bool(evidence[fx.AT_ADMIN]),
-    )
-    return RiskPageReason(since=at, evidence=visits)
+        return ReengagedReason(since=since, evidence=back)
+    if rule is Rule.USAGE_SURGE:
+        surge = UsageSurgeEvidence(events=e[fx.AT_SURGE], usual=e[fx.AT_USUAL_EVENTS] / 1000)
+        return UsageSurgeReason(since=since, evidence=surge)
+    interest = program.policy.rules.upgrade_interest
+    assert interest is not None
+    visits = UpgradeInterestEvidence(visits=e[fx.AT_UPGRADE_VISITS], window_days=interest.window_days)
+    return UpgradeInterestReason(since=since, evidence=visits)
+
+
+def override_points(thousandths: int) -> float | None:
+    """Return what manual judgement adds as a decimal, ``None`` without one."""
+    return None if thousandths == NO_OVERRIDE else thousandths / 1000
+
+
+def _override(old: int, new: int) -> list[Contribution]:
+    """Return the contribution of manual judgement, if there was or is one."""
+    if old == new == NO_OVERRIDE:
+        return []
+    delta = ((0 if new == NO_OVERRIDE else new) - (0 if old == NO_OVERRIDE else old)) / 1000
+    return [Contribution(component=OVERRIDE, old=override_points(old), new=override_points(new), delta=delta)]
 
 
 def _cut(cells: list[int], *sizes: int) -> list[list[int]]:

@@ -10,27 +10,44 @@ from typing import TYPE_CHECKING, Final
 
 from streams.cells import FACT_EXPIRES, FACT_VALUE, NO_FACT
 from streams.compiled import int64, kernel
-from streams.layout import DAY, FIRST_DAY, LAST_ACTIVE_DAY, NEVER
+from streams.layout import DAY, FIRST_DAY, LAST_ACTIVE_DAY, NEVER, PAYMENTS, TICKETS, USER_SEEN
 from streams.plan import (
     ANCHOR_END,
+    CURRENCY,
+    DECAY,
     FEATURE,
+    HALF,
+    KEY_FEATURE_COUNT,
+    KEY_FEATURES,
     LAG,
     LAST_DAY_SLOT,
+    PAYMENT_IDS,
+    PAYMENT_STATES,
     RATIO_MAX,
     RING_DAYS,
+    SEATS_FACT,
+    SINCE_FACT,
     SOURCE,
+    TICKET_IDS,
+    TICKET_STATES,
     VOLUME,
     WINDOW,
 )  # fmt: skip
-from streams.rhythm import usual_gap_days
-from streams.tiles import window_days, window_sum
+from streams.rhythm import silent_units, usual_gap
+from streams.slots import is_late, is_open
+from streams.tiles import amount_sum, decayed_sum, window_days, window_sum
+from streams.users import users
+from streams.weeks import weekly
 
 if TYPE_CHECKING:
     from streams.cells import Cells
     from streams.plan import Plan
 
 NO_VALUE: Final = NO_FACT
-COUNT, ACTIVE_DAYS, RATIO, SINCE_LAST, RHYTHM, FACT = range(6)
+(
+    COUNT, ACTIVE_DAYS, RATIO, SINCE_LAST, RHYTHM, FACT, DECAYED, SUM, USER_COUNT, USER_SHARE, OPEN_TICKETS, MEAN, BREADTH,
+    FIRST_USE, LATE_PAYMENTS,
+) = range(15)  # fmt: skip
 """Codes of the feature catalogue."""
 
 
@@ -56,19 +73,22 @@ def ratio(recent: int, earlier: int, window: int, lag: int) -> int:
 
 @kernel
 def windowed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
-    """Return a count, a number of active days or a ratio."""
+    """Return a count, decayed or not, a number of active days or a ratio."""
     feature, ring = plan.components[c, FEATURE], plan.components[c, SOURCE]
     window, lag = plan.components[c, WINDOW], plan.components[c, LAG]
     day, age = int64(cells.u16[row, DAY]), age_days(cells, row)
     counted = int64(cells.u16[row, plan.scalars[LAST_DAY_SLOT] + ring])
     moving = age < window + lag or counted > day - plan.rings[ring, RING_DAYS]
-    needs_age = feature != COUNT or plan.components[c, VOLUME] == 1
+    needs_age = feature not in (COUNT, DECAYED) or plan.components[c, VOLUME] == 1
     if (needs_age and age < window + lag) or (feature == RATIO and counted == NEVER):
         return int64(NO_VALUE), moving
     if counted <= day - window - lag:
         return int64(0), moving
     if feature == ACTIVE_DAYS:
         return window_days(cells, plan, row, ring, day - window + 1, day), moving
+    if feature == DECAYED:
+        total = decayed_sum(cells, plan, row, ring, plan.components[c, DECAY], window)
+        return half_up(1000 * total, HALF), moving
     recent = window_sum(cells, plan, row, ring, day - window + 1, day)
     if feature == COUNT:
         return recent, moving
@@ -84,10 +104,9 @@ def elapsed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
     last = int64(cells.u16[row, slot])
     if last == NEVER:
         return int64(NO_VALUE), False
-    days = int64(cells.u16[row, DAY]) - last
-    x = days
+    x = int64(cells.u16[row, DAY]) - last
     if rhythm:
-        gaps = math.floor(1000.0 * float(days) / usual_gap_days(cells, plan, row) + 0.5)
+        gaps = math.floor(1000.0 * float(silent_units(cells, plan, row)) / usual_gap(cells, plan, row) + 0.5)
         x = int64(min(gaps, RATIO_MAX))
     return x, x < plan.anchors[plan.components[c, ANCHOR_END] - 1, 0]
 
@@ -100,11 +119,121 @@ def fact(cells: Cells, row: int, slot: int, now: int) -> int:
 
 
 @kernel
+def amounts(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
+    """Return the sum of the amounts in the window."""
+    window, day, age = plan.components[c, WINDOW], int64(cells.u16[row, DAY]), age_days(cells, row)
+    if cells.u16[row, plan.scalars[CURRENCY]] == 0:
+        return int64(NO_VALUE), False
+    if plan.components[c, VOLUME] == 1 and age < window:
+        return int64(NO_VALUE), True
+    total = amount_sum(cells, plan, row, plan.components[c, SOURCE], day - window + 1, day)
+    return total, total > 0
+
+
+@kernel
+def people(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, bool]:
+    """Return the distinct users of the window, or their share of the seats or of the users of a longer one."""
+    window, longer, age = plan.components[c, WINDOW], plan.components[c, LAG], age_days(cells, row)
+    if cells.u8[row, USER_SEEN] == 0:
+        return int64(NO_VALUE), False
+    active = users(cells, plan, row, window)
+    moving = active > 0 or age < window
+    if plan.components[c, FEATURE] == USER_COUNT:
+        return (active if age >= window else int64(NO_VALUE)), moving
+    seats = fact(cells, row, plan.scalars[SEATS_FACT], now)
+    if seats >= 1000:
+        share = min(half_up(1_000_000 * active, seats), RATIO_MAX)
+        return (share if age >= window else int64(NO_VALUE)), moving
+    base = users(cells, plan, row, longer)
+    moving = moving or base > 0 or age < longer
+    if age < longer or base == 0:
+        return int64(NO_VALUE), moving
+    return min(half_up(1000 * active, base), RATIO_MAX), moving
+
+
+@kernel
+def tickets_open(cells: Cells, plan: Plan, row: int, now: int) -> int:
+    """Return the number of tickets open at ``now``."""
+    total = int64(0)
+    for i in range(TICKETS):
+        if is_open(cells, row, plan.scalars[TICKET_IDS], plan.scalars[TICKET_STATES], TICKETS, i, now):
+            total += 1
+    return total
+
+
+@kernel
+def payments_late(cells: Cells, plan: Plan, row: int, now: int) -> int:
+    """Return the number of payments late at ``now``."""
+    total = int64(0)
+    for i in range(PAYMENTS):
+        if is_late(cells, row, plan.scalars[PAYMENT_IDS], plan.scalars[PAYMENT_STATES], PAYMENTS, i, now):
+            total += 1
+    return total
+
+
+@kernel
+def mean(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
+    """Return the mean of a measurement over the weeks of the window."""
+    total, number = weekly(cells, plan, row, plan.components[c, SOURCE], plan.components[c, WINDOW] // 7)
+    return (half_up(1000 * total, number) if number > 0 else int64(NO_VALUE)), number > 0
+
+
+@kernel
+def breadth(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
+    """Return the share of the key features that were used in the window."""
+    features, window = plan.scalars[KEY_FEATURE_COUNT], plan.components[c, WINDOW]
+    day, age, used = int64(cells.u16[row, DAY]), age_days(cells, row), int64(0)
+    if features == 0:
+        return int64(NO_VALUE), False
+    last_use = plan.scalars[KEY_FEATURES] + features
+    for k in range(features):
+        if int64(cells.u16[row, last_use + k]) > day - window:
+            used += 1
+    return (half_up(1000 * used, features) if age >= window else int64(NO_VALUE)), used > 0 or age < window
+
+
+@kernel
+def start_day(cells: Cells, plan: Plan, row: int, now: int) -> int:
+    """Return the local day on which the account became a customer: as told, else that of its first event."""
+    told = fact(cells, row, plan.scalars[SINCE_FACT], now)
+    return told if told != NO_VALUE else int64(cells.u16[row, FIRST_DAY])
+
+
+@kernel
+def first_use(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, bool]:
+    """Return the mean days from the account's start to the first use of its key features, or so far."""
+    features, day, total = plan.scalars[KEY_FEATURE_COUNT], int64(cells.u16[row, DAY]), int64(0)
+    if features == 0:
+        return int64(NO_VALUE), False
+    start, waiting = start_day(cells, plan, row, now), False
+    for k in range(features):
+        used = int64(cells.u16[row, plan.scalars[KEY_FEATURES] + k])
+        waiting = waiting or used == NEVER
+        total += max(int64(0), (day if used == NEVER else used) - start)
+    x = half_up(1000 * total, features)
+    return x, waiting and x < plan.anchors[plan.components[c, ANCHOR_END] - 1, 0]
+
+
+@kernel
 def metric(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, bool]:
     """Return the metric of component ``c`` at ``now``."""
     feature = plan.components[c, FEATURE]
-    if feature <= RATIO:
+    if feature <= RATIO or feature == DECAYED:
         return windowed(cells, plan, row, c)
     if feature <= RHYTHM:
         return elapsed(cells, plan, row, c)
-    return fact(cells, row, plan.components[c, SOURCE], now), False
+    if feature == FACT:
+        return fact(cells, row, plan.components[c, SOURCE], now), False
+    if feature == SUM:
+        return amounts(cells, plan, row, c)
+    if feature <= USER_SHARE:
+        return people(cells, plan, row, c, now)
+    if feature == OPEN_TICKETS:
+        return tickets_open(cells, plan, row, now), False
+    if feature == MEAN:
+        return mean(cells, plan, row, c)
+    if feature == BREADTH:
+        return breadth(cells, plan, row, c)
+    if feature == FIRST_USE:
+        return first_use(cells, plan, row, c, now)
+    return payments_late(cells, plan, row, now), False

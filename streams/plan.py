@@ -20,9 +20,10 @@ from schemas.catalogue import (
     SOURCE_BY_NAME,
     Signal,
 )
+from schemas.errors import ConfigError
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
-from streams.days import DAY_MS, Zone, ZoneOf, Zones, one_zone
+from streams.days import DAY_MS, one_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from schemas.model_file import Component, ModelFile
     from schemas.policy import Policy
+    from streams.days import ZoneBook, Zones
     from streams.layout import Ring
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -106,7 +108,7 @@ class Plan(NamedTuple):
 class Program(NamedTuple):
     """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, the overrides by target.
 
-    ``zone_of`` gives the table of a time zone by name, None for an unknown one.
+    ``zones`` gives the tables of the zones that facts name.
     """
 
     policy: Policy
@@ -115,11 +117,21 @@ class Program(NamedTuple):
     plan: Plan
     facts: tuple[str, ...]
     overrides: dict[str, int]
-    zone_of: ZoneOf
+    zones: ZoneBook
 
 
-def compile_program(policy: Policy, models: Sequence[ModelFile], zone: Zone, zone_of: ZoneOf) -> Program:
-    """Compile a policy, its enabled models (in the policy's order), its time zone's table, and where others come from."""
+def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook) -> Program:
+    """Compile a policy and its enabled models (in the policy's order).
+
+    Raises:
+        ConfigError: the policy's time zone is not known.
+    """
+    zone = zones.table(policy.time_zone)
+    if zone is None:
+        raise ConfigError(
+            f"time_zone {policy.time_zone!r} is not known. Give a name of the time zone database, "
+            "such as UTC or Europe/Madrid."
+        )
     layout = make_layout(policy, models)
     facts = _facts(policy, models)
     anchors: list[tuple[int, int]] = []
@@ -159,7 +171,7 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zone: Zone, zon
         scalars=_scalars(policy, layout, facts),
         zones=one_zone(zone),
     )
-    return Program(policy, tuple(models), layout, plan, facts, overrides, zone_of)
+    return Program(policy, tuple(models), layout, plan, facts, overrides, zones)
 
 
 def users_of(marked: int) -> int:
@@ -247,7 +259,8 @@ def _model(model: ModelFile, layout: Layout, index: int) -> list[int]:
     return [
         model.denominator, _thousandths(model.min_coverage), _thousandths(model.hysteresis),
         model.dwell_h * 3_600_000, _thousandths(model.min_change), kinds,
-        slots.fell_at, slots.sent_score, slots.change, slots.override, slots.dimensions, slots.parts, slots.coverage, slots.band,
+        slots.fell_at, slots.sent_score, slots.change, slots.override, slots.dimensions, slots.parts, slots.coverage,
+        slots.band,
     ]  # fmt: skip
 
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.cells import FACT_EXPIRES, FACT_VALUE
 from streams.compiled import int64, kernel
-from streams.layout import NONE
+from streams.layout import NO_OVERRIDE, NONE
 from streams.metrics import NO_VALUE, half_up, metric
-from streams.plan import ANCHOR, ANCHOR_END, CATEGORIES, CURVE, DIMENSION, PART, PART_END, STEPS, WEIGHT
+from streams.plan import (
+    ANCHOR,
+    ANCHOR_END,
+    CATEGORIES,
+    CURVE,
+    DIMENSION,
+    PART,
+    PART_END,
+    STEPS,
+    TARGET,
+    WEIGHT,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +67,41 @@ def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, in
             total += plan.components[c, WEIGHT] * points
             present += plan.components[c, WEIGHT]
     return total, present, moving
+
+
+@kernel
+def pinned(cells: Cells, row: int, target: int, now: int) -> int:
+    """Return what an override pins its target to at ``now``, in thousandths of a point, or ``NONE``."""
+    block = int64(cells.block[row])
+    if block < 0 or cells.overrides[block, target, FACT_EXPIRES] <= now:
+        return int64(NONE)
+    return int64(cells.overrides[block, target, FACT_VALUE])
+
+
+@kernel
+def override_of(cells: Cells, plan: Plan, row: int, m: int, evidence: int, now: int) -> tuple[int, int]:
+    """Return the score of model ``m`` with manual judgement, and what that adds to the evidence or ``NO_OVERRIDE``.
+
+    ``cells.parts`` must hold the points of the components, ``evidence`` is the score that follows from them.
+    """
+    if cells.block[row] < 0:
+        return evidence, int64(NO_OVERRIDE)
+    target, first = plan.models[m, TARGET], plan.models[m, PART]
+    pin = pinned(cells, row, target, now)
+    if pin != NONE:
+        return pin, pin - max(evidence, 0)
+    total, present, any_pinned = int64(0), int64(0), False
+    for c in range(first, plan.models[m, PART_END]):
+        points, pin = int64(cells.parts[c]), pinned(cells, row, target + 1 + c - first, now)
+        if pin != NONE:
+            points, any_pinned = pin, True
+        if points != NONE:
+            total += plan.components[c, WEIGHT] * points
+            present += plan.components[c, WEIGHT]
+    if evidence == NONE or not any_pinned:
+        return evidence, int64(NO_OVERRIDE)
+    score = half_up(total, present)
+    return score, score - evidence
 
 
 @kernel

@@ -1,34 +1,59 @@
-"""Daily counts in rings: rolling to a new day, counting an event, summing a window."""
+"""Daily tiles in rings: rolling to a new day, counting an event, adding an amount, summing a window."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from streams.compiled import int64, kernel
-from streams.layout import DAY, WIDE
-from streams.plan import LAST_DAY_SLOT, RING_BIT, RING_DAYS, RING_OFFSET, RING_WIDTH
+from streams.layout import ABSENT, BITS, DAY, WIDE
+from streams.plan import CURRENCY, LAST_DAY_SLOT, RING_BIT, RING_DAYS, RING_OFFSET, RING_WIDTH
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from streams.cells import Cells
     from streams.plan import Plan
 
 WIDE_MAX, NARROW_MAX = 65_535, 255
+AMOUNT_MAX: Final = 1 << 53
+SUM_MAX: Final = 10**15
 
 
 @kernel
-def roll(cells: Cells, plan: Plan, row: int, day: int) -> None:
-    """Make ``day`` the row's present day: clear the tiles of the days between. A day never goes back."""
-    present = int64(cells.u16[row, DAY])
-    if day <= present:
-        return
+def clear_bit(bits: npt.NDArray[np.uint8], offset: int, number: int) -> None:
+    """Clear bit ``number`` of a row of bits that begins at cell ``offset``."""
+    bits[offset + number // 8] &= 255 - (1 << number % 8)
+
+
+@kernel
+def set_bit(bits: npt.NDArray[np.uint8], offset: int, number: int) -> None:
+    """Set bit ``number`` of a row of bits that begins at cell ``offset``."""
+    bits[offset + number // 8] |= 1 << number % 8
+
+
+@kernel
+def get_bit(bits: npt.NDArray[np.uint8], offset: int, number: int) -> int:
+    """Return bit ``number`` of a row of bits that begins at cell ``offset``."""
+    return (int64(bits[offset + number // 8]) >> number % 8) & 1
+
+
+@kernel
+def roll_tiles(cells: Cells, plan: Plan, row: int, present: int, day: int) -> None:
+    """Clear the tiles of the days after ``present``, up to ``day``."""
     for s in range(plan.rings.shape[0]):
-        days, offset = plan.rings[s, RING_DAYS], plan.rings[s, RING_OFFSET]
+        days, offset, width = plan.rings[s, RING_DAYS], plan.rings[s, RING_OFFSET], plan.rings[s, RING_WIDTH]
         for past in range(max(present + 1, day - days + 1), day + 1):
-            if plan.rings[s, RING_WIDTH] == WIDE:
+            if width == WIDE:
                 cells.u16[row, offset + past % days] = 0
+            elif width == BITS:
+                clear_bit(cells.u8[row], offset, past % days)
             else:
                 cells.u8[row, offset + past % days] = 0
-    cells.u16[row, DAY] = day
+    for s in range(plan.sums.shape[0]):
+        days, offset = plan.sums[s, RING_DAYS], plan.sums[s, RING_OFFSET]
+        for past in range(max(present + 1, day - days + 1), day + 1):
+            cells.i64[row, offset + past % days] = 0
 
 
 @kernel
@@ -46,20 +71,62 @@ def count_event(cells: Cells, plan: Plan, row: int, mask: int, day: int) -> bool
         if day <= present - days:
             kept = kept and days == 0  # a source without a window has no tiles to be too late for
             continue
-        tile = plan.rings[s, RING_OFFSET] + day % days
-        if plan.rings[s, RING_WIDTH] == WIDE:
-            cells.u16[row, tile] = min(int64(cells.u16[row, tile]) + 1, WIDE_MAX)
+        number, width = day % days, plan.rings[s, RING_WIDTH]
+        cell = plan.rings[s, RING_OFFSET] + number
+        if width == WIDE:
+            cells.u16[row, cell] = min(int64(cells.u16[row, cell]) + 1, WIDE_MAX)
+        elif width == BITS:
+            set_bit(cells.u8[row], plan.rings[s, RING_OFFSET], number)
         else:
-            cells.u8[row, tile] = min(int64(cells.u8[row, tile]) + 1, NARROW_MAX)
+            cells.u8[row, cell] = min(int64(cells.u8[row, cell]) + 1, NARROW_MAX)
+    return kept
+
+
+@kernel
+def is_summed(plan: Plan, mask: int) -> bool:
+    """Return whether a sum in force reads a source of the event."""
+    for s in range(plan.sums.shape[0]):
+        if (mask >> plan.sums[s, RING_BIT]) & 1:
+            return True
+    return False
+
+
+@kernel
+def is_own_currency(cells: Cells, plan: Plan, row: int, amount: int, currency: int) -> bool:
+    """Return whether an amount is in the account's currency, which is that of its first amount."""
+    if amount == ABSENT or currency == 0:
+        return False
+    slot = plan.scalars[CURRENCY]
+    if cells.u16[row, slot] == 0:
+        cells.u16[row, slot] = currency
+    return bool(cells.u16[row, slot] == currency)
+
+
+@kernel
+def add_amount(cells: Cells, plan: Plan, row: int, mask: int, day: int, amount: int) -> bool:
+    """Add an amount in the account's currency to the sums of its sources; False if any was too late."""
+    kept = True
+    for s in range(plan.sums.shape[0]):
+        if not (mask >> plan.sums[s, RING_BIT]) & 1:
+            continue
+        days = plan.sums[s, RING_DAYS]
+        if day <= int64(cells.u16[row, DAY]) - days:
+            kept = False
+            continue
+        cell = plan.sums[s, RING_OFFSET] + day % days
+        cells.i64[row, cell] = min(int64(cells.i64[row, cell]) + min(amount, AMOUNT_MAX), AMOUNT_MAX)
     return kept
 
 
 @kernel
 def tile(cells: Cells, plan: Plan, row: int, ring: int, day: int) -> int:
     """Return the count of one day, which must lie within the ring."""
-    cell = plan.rings[ring, RING_OFFSET] + day % plan.rings[ring, RING_DAYS]
-    if plan.rings[ring, RING_WIDTH] == WIDE:
+    number, width = day % plan.rings[ring, RING_DAYS], plan.rings[ring, RING_WIDTH]
+    cell = plan.rings[ring, RING_OFFSET] + number
+    if width == WIDE:
         return int64(cells.u16[row, cell])
+    if width == BITS:
+        return get_bit(cells.u8[row], plan.rings[ring, RING_OFFSET], number)
     return int64(cells.u8[row, cell])
 
 
@@ -79,4 +146,22 @@ def window_days(cells: Cells, plan: Plan, row: int, ring: int, first: int, last:
     for day in range(first, last + 1):
         if tile(cells, plan, row, ring, day) > 0:
             total += 1
+    return total
+
+
+@kernel
+def amount_sum(cells: Cells, plan: Plan, row: int, s: int, first: int, last: int) -> int:
+    """Return the sum of the amounts of days first..last, both within the ring, at most ``SUM_MAX``."""
+    days, total = plan.sums[s, RING_DAYS], int64(0)
+    for day in range(first, last + 1):
+        total = min(total + int64(cells.i64[row, plan.sums[s, RING_OFFSET] + day % days]), SUM_MAX)
+    return total
+
+
+@kernel
+def decayed_sum(cells: Cells, plan: Plan, row: int, ring: int, weights: int, window: int) -> int:
+    """Return the weighted sum of the last ``window`` days, the weights of age 0.. beginning at ``weights``."""
+    day, total = int64(cells.u16[row, DAY]), int64(0)
+    for age in range(window):
+        total += int64(plan.decay[weights + age]) * tile(cells, plan, row, ring, day - age)
     return total

@@ -15,12 +15,22 @@ from streams.cells import FOREVER
 from streams.compiled import entry, int64
 from streams.effects import EVIDENCE_CELLS
 from streams.kernel import NOT_APPLICABLE
-from streams.layout import EPISODE, EPISODE_SINCE, NONE, NOW, OPEN, SEVERITY
-from streams.messages import band_name, cloud_event, identity, instant_text, points, reason
+from streams.layout import EPISODE, EPISODE_SINCE, NO_OVERRIDE, NONE, NOW, OPEN, SEVERITY
+from streams.messages import (
+    OVERRIDE,
+    STORIES,
+    band_name,
+    cloud_event,
+    identity,
+    instant_text,
+    override_points,
+    points,
+    reason,
+)
 from streams.metrics import half_up
 from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END, PRESENT_BAND
-from streams.rules import gather_evidence
-from streams.score import contributions, dimension, weigh
+from streams.rules import GOOD_NEWS, gather_evidence
+from streams.score import contributions, dimension, override_of, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,8 +51,8 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
         cells: the accounts.
         plan: what to compute.
         rows: (n,) int64.
-        out: (n, cells of all models + ``EVIDENCE_CELLS``) int64: per model score, coverage, dimensions and
-            contributions; then the evidence of all rules.
+        out: (n, cells of all models + ``EVIDENCE_CELLS``) int64: per model score, override, coverage,
+            dimensions and contributions; then the evidence of the open reasons.
     """
     for i in range(len(rows)):
         row, used = rows[i], 0
@@ -51,30 +61,33 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
             model = plan.models[m]
             applies = cells.u8[row, model[PRESENT_BAND]] != NOT_APPLICABLE
             total, present, known = int64(0), int64(0), False
+            evidence, score, override = int64(NONE), int64(NONE), int64(NO_OVERRIDE)
             if applies:
                 total, present, _ = weigh(cells, plan, row, m, now)
                 known = present > 0 and 1000 * present >= model[MIN_COVERAGE] * model[DENOMINATOR]
-            out[i, used] = half_up(total, present) if known else NONE
-            out[i, used + 1] = half_up(1000 * present, model[DENOMINATOR])
-            used += 2
+                evidence = half_up(total, present) if known else int64(NONE)
+                score, override = override_of(cells, plan, row, m, evidence, now)
+            out[i, used], out[i, used + 1] = score, override
+            out[i, used + 2] = half_up(1000 * present, model[DENOMINATOR])
+            used += 3
             for d in range(model[DIM], model[DIM_END]):
                 out[i, used] = dimension(plan, cells.parts, m, d) if known else NONE
                 used += 1
             if known:
-                contributions(plan, cells.parts, m, half_up(total, present), present)
+                contributions(plan, cells.parts, m, evidence, present)
             for c in range(model[PART], model[PART_END]):
                 out[i, used] = cells.parts[c] if known else NONE
                 used += 1
-        gather_evidence(cells, row, out[i, used:])
+        gather_evidence(cells, plan, row, int64(cells.u16[row, OPEN]), now, out[i, used:])
 
 
 def view_records(accounts: Accounts, rows: Sequence[int]) -> list[OutputRecord]:
     """Return the views of accounts, each as of its own present instant, as records of the ``accounts`` topic."""
     cells, program = accounts.cells, accounts.program
-    width = sum(2 + len(model.dimensions) + len(model.components) for model in program.models)
+    width = sum(3 + len(model.dimensions) + len(model.components) for model in program.models)
     at, table = np.array(rows, np.int64), np.empty((len(rows), width + EVIDENCE_CELLS), np.int64)
-    inspect(cells, program.plan, at, table)
-    bands = cells.u8[at][:, program.plan.models[:, PRESENT_BAND]]
+    inspect(cells, accounts.plan, at, table)
+    bands = cells.u8[at][:, accounts.plan.models[:, PRESENT_BAND]]
     known = zip(
         rows, cells.i64[at, NOW].tolist(), cells.due[at].tolist(), bands.tolist(), table.tolist(), strict=True
     )
@@ -100,32 +113,42 @@ def _view_record(
 
 
 def _score(model: ModelFile, band: int, told: Iterator[int]) -> ModelScore:
+    score, override, coverage = next(told), next(told), next(told)
+    dimensions = [DimensionScore(name=part.name, score=points(next(told))) for part in model.dimensions]
+    components = [
+        ComponentScore(name=part.name, contribution=points(next(told))) for part in model.components
+    ]
+    if override != NO_OVERRIDE:
+        components.append(ComponentScore(name=OVERRIDE, contribution=override_points(override)))
     return ModelScore(
         model=model.model,
         version=model.version,
-        score=points(next(told)),
+        score=points(score),
         scale=model.scale,
         band=band_name(model.bands, band),
-        coverage=next(told) / 1000,
-        dimensions=[DimensionScore(name=part.name, score=points(next(told))) for part in model.dimensions],
-        components=[
-            ComponentScore(name=part.name, contribution=points(next(told))) for part in model.components
-        ],
+        coverage=coverage / 1000,
+        dimensions=dimensions,
+        components=components,
     )
 
 
 def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode]:
-    cells, policy = accounts.cells, accounts.program.policy
-    mask = int(cells.u16[row, OPEN])
-    if not mask:
-        return []
-    since, slots = int(cells.i64[row, EPISODE_SINCE]), accounts.program.layout.rule_since
-    rules = [rule for rule in Rule if mask >> rule & 1]
-    return [
-        Episode(
-            episode_id=identity("episode", accounts.names[row], since, int(cells.i32[row, EPISODE])),
-            since=instant_text(since),
-            severity=Severity(int(cells.u8[row, SEVERITY])).label,
-            reasons=[reason(policy, rule, int(cells.i64[row, slots[rule]]), evidence) for rule in rules],
+    cells, program, found = accounts.cells, accounts.program, []
+    mask, slots = int(cells.u16[row, OPEN]), program.layout.rule_since
+    for number, story in enumerate(STORIES):
+        mine = mask & (GOOD_NEWS if number else ~GOOD_NEWS)
+        if not mine:
+            continue
+        since = int(cells.i64[row, EPISODE_SINCE + number])
+        ordinal = int(cells.i32[row, EPISODE + number])
+        rules = [rule for rule in Rule if mine >> rule & 1]
+        found.append(
+            Episode(
+                episode_id=identity(story.episode, accounts.names[row], since, ordinal),
+                topic=story.topic,
+                since=instant_text(since),
+                severity=Severity(int(cells.u8[row, SEVERITY + number])).label,
+                reasons=[reason(program, rule, int(cells.i64[row, slots[rule]]), evidence) for rule in rules],
+            )
         )
-    ]
+    return found

@@ -1,0 +1,167 @@
+"""The next instant at which something can change without an event: timers are an optimisation, never a rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.cells import FACT_EXPIRES, FOREVER
+from streams.compiled import int64, kernel
+from streams.days import DAY_MS, start_of_day
+from streams.drop import fall_end, is_dropping
+from streams.layout import (
+    ABSENT,
+    DAY,
+    FALL_AT,
+    LAST_ACTIVE_DAY,
+    LAST_EVENT_DAY,
+    NEVER,
+    PAYMENTS,
+    RISK_LAST,
+    TICKETS,
+    UNSET,
+)  # fmt: skip
+from streams.metrics import NO_VALUE, fact
+from streams.plan import (
+    DAILY,
+    DWELL,
+    FELL_AT,
+    HOURLY,
+    LIMIT_DAYS,
+    PAYMENT_IDS,
+    PAYMENT_STATES,
+    QUIET,
+    REFRACTORY,
+    RENEWAL_DAYS,
+    RENEWAL_FACT,
+    RULE_DAYS,
+    SINCE_SLOT,
+    TICKET_IDS,
+    TICKET_STATES,
+    ZONE_FACT,
+)  # fmt: skip
+from streams.rhythm import alarm_ms
+from streams.rules import (
+    ABSOLUTE_SILENCE,
+    NEVER_STARTED,
+    PAYMENT_TROUBLE,
+    RISK_PAGE,
+    RULES,
+    SILENCE,
+    TICKET_TROUBLE,
+    first_late_day,
+    silence_day,
+)  # fmt: skip
+from streams.slots import FORGOTTEN_MS, PENDING, WORSE, at_ms
+
+if TYPE_CHECKING:
+    from streams.cells import Cells
+    from streams.plan import Plan
+
+
+@kernel
+def sooner(present: int, candidate: int, now: int) -> int:
+    """Return the sooner of two instants, leaving out a candidate that is not after ``now``."""
+    return candidate if now < candidate < present else present
+
+
+@kernel
+def told_zone(cells: Cells, row: int, now: int) -> int:
+    """Return the number of the zone that was told of the account, that of the policy without one."""
+    zone = fact(cells, row, ZONE_FACT, now)
+    return int64(0) if zone == NO_VALUE else zone
+
+
+@kernel
+def due_day(cells: Cells, plan: Plan, row: int, due: int, day: int, now: int) -> int:
+    """Return the sooner of ``due`` and the start of a local day that has not begun."""
+    if day <= int64(cells.u16[row, DAY]):
+        return due
+    return sooner(due, start_of_day(plan.zones, int64(cells.zone[row]), day), now)
+
+
+@kernel
+def silences_due(cells: Cells, plan: Plan, row: int, due: int, now: int) -> int:
+    """Return the sooner of ``due`` and the instants at which a silence becomes too long, or has never ended."""
+    if cells.u16[row, LAST_ACTIVE_DAY] == NEVER:
+        if plan.rules[NEVER_STARTED, SINCE_SLOT] >= 0:
+            due = due_day(cells, plan, row, due, first_late_day(cells, plan, row, now), now)
+        return due
+    for rule in (SILENCE, ABSOLUTE_SILENCE):
+        if plan.rules[rule, SINCE_SLOT] < 0:
+            continue
+        if rule == SILENCE and plan.scalars[HOURLY]:
+            due = sooner(due, alarm_ms(cells, plan, row), now)
+        else:
+            due = due_day(cells, plan, row, due, silence_day(cells, plan, row, rule), now)
+    return due
+
+
+@kernel
+def cases_due(cells: Cells, plan: Plan, row: int, due: int, now: int) -> int:
+    """Return the sooner of ``due`` and the instants at which tickets and payments become trouble or are forgotten."""
+    if plan.scalars[TICKET_IDS] != ABSENT:
+        unresolved = plan.rules[TICKET_TROUBLE, LIMIT_DAYS] * DAY_MS
+        for i in range(TICKETS):
+            if cells.u8[row, plan.scalars[TICKET_STATES] + i] in (PENDING, WORSE):
+                at = at_ms(cells, row, plan.scalars[TICKET_IDS], TICKETS, i)
+                due = sooner(sooner(due, at + unresolved, now), at + FORGOTTEN_MS, now)
+    if plan.scalars[PAYMENT_IDS] != ABSENT:
+        late, quiet = plan.rules[PAYMENT_TROUBLE, LIMIT_DAYS] * DAY_MS, plan.rules[PAYMENT_TROUBLE, QUIET]
+        for i in range(PAYMENTS):
+            state = cells.u8[row, plan.scalars[PAYMENT_STATES] + i]
+            if state < PENDING:
+                continue
+            at = at_ms(cells, row, plan.scalars[PAYMENT_IDS], PAYMENTS, i)
+            due = sooner(sooner(due, at, now), at + FORGOTTEN_MS, now)
+            begin = at + late if state == PENDING else at
+            due = sooner(sooner(due, begin, now), begin + quiet, now)
+    return due
+
+
+@kernel
+def facts_due(cells: Cells, row: int, due: int, now: int) -> int:
+    """Return the sooner of ``due`` and the instants at which facts and overrides expire."""
+    for f in range(cells.facts.shape[1]):
+        due = sooner(due, int64(cells.facts[row, f, FACT_EXPIRES]), now)
+    block = int64(cells.block[row])
+    if block >= 0:
+        for target in range(cells.overrides.shape[1]):
+            due = sooner(due, int64(cells.overrides[block, target, FACT_EXPIRES]), now)
+    return due
+
+
+@kernel
+def may_change_at_midnight(cells: Cells, plan: Plan, row: int, now: int) -> bool:
+    """Return whether a coming midnight may change what the rules find, or the zone in force."""
+    if told_zone(cells, row, now) != cells.zone[row]:
+        return True
+    if int64(cells.u16[row, DAY]) - int64(cells.u16[row, LAST_EVENT_DAY]) <= plan.scalars[RULE_DAYS]:
+        return True
+    return plan.scalars[DAILY] != ABSENT and is_dropping(cells, plan, row)
+
+
+@kernel
+def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:  # noqa: FBT001
+    """Return the next instant at which something can change; ``moving``: a midnight may change a score."""
+    due = facts_due(cells, row, int64(FOREVER), now)
+    if moving or may_change_at_midnight(cells, plan, row, now):
+        due = due_day(cells, plan, row, due, int64(cells.u16[row, DAY]) + 1, now)
+    due = silences_due(cells, plan, row, due, now)
+    due = cases_due(cells, plan, row, due, now)
+    if plan.rules[RISK_PAGE, SINCE_SLOT] >= 0 and cells.i64[row, RISK_LAST] != UNSET:
+        due = sooner(due, int64(cells.i64[row, RISK_LAST]) + plan.rules[RISK_PAGE, QUIET], now)
+    if plan.scalars[DAILY] != ABSENT and cells.i64[row, FALL_AT] != UNSET:
+        due = sooner(due, fall_end(cells, plan, row), now)
+    if plan.scalars[RENEWAL_FACT] != ABSENT:
+        renewal = fact(cells, row, plan.scalars[RENEWAL_FACT], now)
+        if renewal != NO_VALUE:
+            due = due_day(cells, plan, row, due, renewal - plan.scalars[RENEWAL_DAYS], now)
+    for rule in range(RULES):
+        slot = plan.rules[rule, SINCE_SLOT]
+        if slot >= 0 and cells.i64[row, slot] != UNSET:
+            due = sooner(due, int64(cells.i64[row, slot]) + plan.rules[rule, REFRACTORY], now)
+    for m in range(plan.models.shape[0]):
+        fell_at = int64(cells.i64[row, plan.models[m, FELL_AT]])
+        if fell_at != UNSET:
+            due = sooner(due, fell_at + plan.models[m, DWELL], now)
+    return due
