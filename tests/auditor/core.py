@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.observer import NullPartitionObserver
 from agents.partition import Partition
-from agents.zones import zone_table
+from agents.zones import ZoneDatabase
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
 from schemas.reasons import EventNote
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from tests.auditor.event import Recorded
     from tests.auditor.reference import DeadLetter
 
-zone = cache(zone_table)
 MADE_WHEN_READ = (EventNote.FUTURE_CLAMPED, EventNote.UNKNOWN_VALUE)
 """The core makes these of events that are never taken, too."""
 ORDINAL_OF = {INPUT_TOPICS[source].name: source for source in Input}
@@ -50,7 +48,7 @@ def program_of(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> Pro
     """Return the program of the trees of a policy file and of the models that it names."""
     rules = Policy.model_validate(policy)
     files = [ModelFile.model_validate(models[name]) for name in rules.models]
-    return compile_program(rules, files, zone(rules.time_zone))
+    return compile_program(rules, files, ZoneDatabase())
 
 
 def run_core(
