@@ -36,7 +36,6 @@ CHANGELOG: Final = "accounts-changelog"
 CONTROL_CHANNEL: Final = "control"
 RESERVED: Final = {
     CONTROL_TOPIC.name: "Reserved: it is created, and nothing is read from it in this version.",
-    Output.OPPORTUNITIES: "Reserved: it is created, and nothing is written to it in this version.",
 }
 DESCRIPTION: Final = (
     "Scores business customers from their product events as they happen. All inputs have the same partition count and "
@@ -163,7 +162,7 @@ def _input_message(topic: Input) -> Tree:
 
 
 def _written(topic: Output) -> Tree:
-    example = msgspec.to_builtins(OUTPUT_EXAMPLES[topic]) if topic in OUTPUT_EXAMPLES else None
+    example = msgspec.to_builtins(OUTPUT_EXAMPLES[topic])
     headers = {
         "allOf": [
             _schema_reference(CloudEventHeaders.__name__),
@@ -174,12 +173,12 @@ def _written(topic: Output) -> Tree:
 
 
 def _message(name: str, schema: str, example: Any) -> Tree:
-    message = {
+    return {
         "name": name,
         "payload": _schema_reference(schema),
         "bindings": {"kafka": {"key": {"type": "string"}, "bindingVersion": BINDING_VERSION}},
+        "examples": [{"payload": example}],
     }
-    return message if example is None else {**message, "examples": [{"payload": example}]}
 
 
 def _dead_letter() -> Tree:

@@ -15,6 +15,8 @@ from schemas.outputs import (
     Episode,
     Level,
     ModelScore,
+    ReengagedEvidence,
+    ReengagedReason,
     ScoreChange,
     SilenceEvidence,
     SilenceReason,
@@ -108,6 +110,26 @@ _DISENGAGEMENT: Final = Disengagement(
     "At this setting a healthy account is expected to raise 0.5 such alerts a year.",
     resolved_by=None,
 )
+_RETURNED: Final = "2026-04-10T06:12:30.000Z"
+_OPPORTUNITY: Final = Disengagement(
+    alert_id="7a90be1f52c64d0f9d3c8b4415e6f0a2",
+    episode_id="d2f8417cbb0e4e7c8f1a6593c07be418",
+    account_id=_ACCOUNT,
+    status=Status.FIRING,
+    severity=Severity.INFO.label,
+    effective_at=_RETURNED,
+    since=_RETURNED,
+    reasons=[
+        ReengagedReason(
+            since=_RETURNED,
+            evidence=ReengagedEvidence(returned_on="2026-04-08", active_days=3, silent_days=20),
+        )
+    ],
+    value=None,
+    owner="kim",
+    summary="Back on 2026-04-08 after 20 days; 3 active days since.",
+    resolved_by=None,
+)
 _ACCOUNT_VIEW: Final = AccountView(
     account_id=_ACCOUNT,
     as_of=_SINCE,
@@ -145,5 +167,6 @@ _ACCOUNT_VIEW: Final = AccountView(
 OUTPUT_EXAMPLES: Final[dict[Output, ScoreChange | Disengagement | AccountView]] = {
     Output.SCORE_CHANGES: _SCORE_CHANGE,
     Output.DISENGAGEMENTS: _DISENGAGEMENT,
+    Output.OPPORTUNITIES: _OPPORTUNITY,
     Output.ACCOUNTS: _ACCOUNT_VIEW,
 }

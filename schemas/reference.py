@@ -10,13 +10,23 @@ from pydantic import BaseModel
 from schemas.catalogue import ACTIVITY_KINDS, FACTS, FEATURES, PAGE_KINDS, SOURCES, Source
 from schemas.outputs import CLOUD_EVENT_TYPES
 from schemas.policy import Rules
-from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Rule, Severity, Status
+from schemas.reasons import (
+    OPPORTUNITIES,
+    CauseKind,
+    EventNote,
+    RejectReason,
+    ResolvedBy,
+    Rule,
+    Severity,
+    Status,
+)
 from schemas.topics import (
     CONTROL_TOPIC,
     DAY_MS,
     INPUT_TOPICS,
     MIB,
     OUTPUT_TOPICS,
+    Output,
     TopicSpec,
     changelog_topic,
 )
@@ -43,17 +53,21 @@ NOTES: Final[dict[EventNote, str]] = {
     EventNote.DUPLICATE: "its id or natural key is remembered: nothing of it was applied",
     EventNote.LATE_FOR_RHYTHM: "its day is before the last active day: counted, but not part of the rhythm",
     EventNote.TOO_LATE: "its day is older than any window: not counted",
+    EventNote.AMOUNT_LEFT_OUT: "no amount, or not in the account's first currency: counted, but not in sums",
 }
 RULES: Final[dict[Rule, str]] = {
     Rule.SILENCE: "silent for longer than the account's own rhythm explains, given a yearly budget of false alarms",
-    Rule.DECLINE: "the account's rate of activity has fallen",
+    Rule.DECLINE: "active on far fewer days a week than in the account's own weeks before, beyond chance",
     Rule.ABSOLUTE_SILENCE: "silent for longer than a plain cap in days",
-    Rule.NEVER_STARTED: "a new account that was never active",
+    Rule.NEVER_STARTED: "never active, so many days after it became a customer",
     Rule.RISK_PAGE: "a cancel or refund page was visited; worse if repeated or by an administrator",
-    Rule.PAYMENT_TROUBLE: "a payment is late, failed or is disputed",
-    Rule.TICKET_TROUBLE: "many tickets, or one that stays unresolved",
-    Rule.BAND_DROP: "a score fell into a lower band",
-    Rule.USERS_LEAVING: "fewer of the account's users are active",
+    Rule.PAYMENT_TROUBLE: "a payment is late, failed, was refunded or is disputed, and has not succeeded since",
+    Rule.TICKET_TROUBLE: "far more tickets than usual, an escalated one, or one that stays unresolved",
+    Rule.BAND_DROP: "the score of the policy's first model fell into a worse band, or by many points",
+    Rule.USERS_LEAVING: "only a share of the users of the last months was active in the last weeks",
+    Rule.REENGAGED: "active again on some days after a silence that was told",
+    Rule.USAGE_SURGE: "far more activity than in the account's own weeks before",
+    Rule.UPGRADE_INTEREST: "repeated visits to upgrade and pricing pages",
 }
 CAUSES: Final[dict[CauseKind, str]] = {
     CauseKind.EVENT: "an event of one of the four product inputs",
@@ -61,7 +75,7 @@ CAUSES: Final[dict[CauseKind, str]] = {
     CauseKind.EVIDENCE: "a fact that a model reads has expired",
     CauseKind.FACT: "an event of account-facts",
     CauseKind.MODEL: "another version of the model; not written in this version",
-    CauseKind.OVERRIDE: "a person pinned the score; not written in this version",
+    CauseKind.OVERRIDE: "an event of account-facts that pins a score or releases it",
     CauseKind.MERGE: "two accounts became one; not written in this version",
 }
 STATUSES: Final[dict[Status, str]] = {
@@ -72,6 +86,7 @@ STATUSES: Final[dict[Status, str]] = {
 RESOLUTIONS: Final[dict[ResolvedBy, str]] = {
     ResolvedBy.ACTIVITY: "the account is active again",
     ResolvedBy.QUIET_PERIOD: "nothing more happened for the rule's quiet time",
+    ResolvedBy.CONDITION_OVER: "the reason's condition does not hold any more",
     ResolvedBy.CLOSED: "the account was closed",
 }
 
@@ -106,7 +121,11 @@ def _for_models() -> list[str]:
             ((_code(f.name), f.unit, _codes(f.needs), f.what) for f in FEATURES),
         ),
         "## Facts",
-        "Facts that models may read, as `source` of the feature `fact`. Any other fact is kept and shown.",
+        fill(
+            "Facts that are read. Models may read them as `source` of the feature `fact`, except for "
+            f"{_codes(fact.name for fact in FACTS if not fact.readable)}. Any other fact is kept and shown.",
+            WIDTH,
+        ),
         _table(
             ("fact", "values", "what"),
             ((_code(f.name), _codes(f.values) or f.unit, f.what) for f in FACTS),
@@ -117,7 +136,8 @@ def _for_models() -> list[str]:
 def _counted(source: Source) -> str:
     kinds = [_code(kind.label) for kind in source.kinds]
     pages = [f"pages of kind {_code(kind)}" for kind in source.pages]
-    return ", ".join(kinds + pages) or "what the policy lists under `activity`"
+    tickets = [f"{_code('ticket_opened')} with a tag of kind {_code(kind)}" for kind in source.tags]
+    return ", ".join(kinds + pages + tickets) or "what the policy lists under `activity`"
 
 
 def _for_policies() -> list[str]:
@@ -126,7 +146,12 @@ def _for_policies() -> list[str]:
         fill(f"A policy may list under `activity`: {_codes(ACTIVITY_KINDS)}.", WIDTH),
         fill(f"It may give path patterns for pages of kind: {_codes(PAGE_KINDS)}.", WIDTH),
         "## Rules",
-        "Reasons of an alert episode, in their order in an alert. A rule that a policy does not name is off.",
+        fill(
+            "Reasons of an alert episode, in their order in an alert. A rule that a policy does not name is off. "
+            f"{_codes(rule.label for rule in OPPORTUNITIES)} are reasons of an episode of its own, of opportunity, "
+            f"told in the topic {_code(Output.OPPORTUNITIES)}.",
+            WIDTH,
+        ),
         _table(
             ("rule", "condition", "settings and what they are unless set"),
             ((_code(rule.label), what, _rule_settings(rule)) for rule, what in RULES.items()),
@@ -136,10 +161,8 @@ def _for_policies() -> list[str]:
 
 
 def _rule_settings(rule: Rule) -> str:
-    field = Rules.model_fields.get(rule.label)
-    if field is None:
-        return "not in this version"
-    model = next(part for part in get_args(field.annotation) if issubclass(part, BaseModel))
+    options = get_args(Rules.model_fields[rule.label].annotation)
+    model = next(part for part in options if issubclass(part, BaseModel))
     return ", ".join(f"`{name}: {setting.default}`" for name, setting in model.model_fields.items())
 
 

@@ -1,0 +1,254 @@
+"""Sentences of alerts, as they are read: every reason while it is open, and when it is over."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+import pytest
+
+from schemas import outputs as out
+from schemas.examples import OUTPUT_EXAMPLES
+from schemas.outputs import Reason
+from schemas.reasons import ResolvedBy
+from schemas.topics import Output
+from streams.wording import ENDED, many, number_text, sentence, summary
+
+SINCE: Final = "2026-03-28T00:00:00.000Z"
+
+
+def silence(silent_for_s: int = 777_600, usual_gap_s: int = 129_600, gaps_known: int = 31) -> Reason:
+    evidence = out.SilenceEvidence(
+        silent_for_s=silent_for_s,
+        usual_gap_s=usual_gap_s,
+        gaps_known=gaps_known,
+        probability=0.002,
+        false_alarms_per_year=0.5,
+    )
+    return out.SilenceReason(since=SINCE, evidence=evidence)
+
+
+def absolute_silence(silent_for_s: int) -> Reason:
+    evidence = out.AbsoluteSilenceEvidence(silent_for_s=silent_for_s, limit_days=90)
+    return out.AbsoluteSilenceReason(since=SINCE, evidence=evidence)
+
+
+def risk_page(visits: int, *, admin: bool) -> Reason:
+    evidence = out.RiskPageEvidence(visits=visits, last_visit_at=SINCE, admin=admin)
+    return out.RiskPageReason(since=SINCE, evidence=evidence)
+
+
+def decline(recent: float, earlier: float) -> Reason:
+    evidence = out.DeclineEvidence(recent_days_per_week=recent, earlier_days_per_week=earlier)
+    return out.DeclineReason(since=SINCE, evidence=evidence)
+
+
+def never_started(days: int) -> Reason:
+    evidence = out.NeverStartedEvidence(days_since_start=days, limit_days=14)
+    return out.NeverStartedReason(since=SINCE, evidence=evidence)
+
+
+def payments(late: int, failed: int, back: int) -> Reason:
+    evidence = out.PaymentTroubleEvidence(late=late, failed=failed, reversed=back)
+    return out.PaymentTroubleReason(since=SINCE, evidence=evidence)
+
+
+def tickets(opened: int, usual: float, escalated: int, unresolved: int) -> Reason:
+    evidence = out.TicketTroubleEvidence(
+        opened=opened, usual=usual, escalated=escalated, unresolved=unresolved
+    )
+    return out.TicketTroubleReason(since=SINCE, evidence=evidence)
+
+
+def band_drop(band: str, before: str | None, lost: float | None) -> Reason:
+    evidence = out.BandDropEvidence(band=band, band_before=before, points_lost=lost)
+    return out.BandDropReason(model="retention", since=SINCE, evidence=evidence)
+
+
+def users_leaving(users: int, before: int) -> Reason:
+    evidence = out.UsersLeavingEvidence(users=users, users_before=before)
+    return out.UsersLeavingReason(since=SINCE, evidence=evidence)
+
+
+def reengaged(active_days: int, silent_days: int) -> Reason:
+    evidence = out.ReengagedEvidence(
+        returned_on="2026-03-28", active_days=active_days, silent_days=silent_days
+    )
+    return out.ReengagedReason(since=SINCE, evidence=evidence)
+
+
+def usage_surge(events: int, usual: float) -> Reason:
+    return out.UsageSurgeReason(since=SINCE, evidence=out.UsageSurgeEvidence(events=events, usual=usual))
+
+
+def upgrade_interest(visits: int) -> Reason:
+    evidence = out.UpgradeInterestEvidence(visits=visits, window_days=14)
+    return out.UpgradeInterestReason(since=SINCE, evidence=evidence)
+
+
+RATE: Final = "At this setting a healthy account is expected to raise 0.5 such alerts a year."
+OPEN: Final = [
+    (silence(), f"Usually active every 1-2 days; last seen 9 days ago. {RATE}"),
+    (
+        silence(gaps_known=2),
+        f"Usually active every 1-2 days (few gaps are known: this rests on the prior); last seen 9 days ago. {RATE}",
+    ),
+    (
+        silence(silent_for_s=60, usual_gap_s=86_400),
+        f"Usually active every day; last seen less than a day ago. {RATE}",
+    ),
+    (absolute_silence(91 * 86_400), "Not seen for 91 days; the cap is 90 days."),
+    (risk_page(1, admin=False), "A cancel or refund page was visited once."),
+    (risk_page(3, admin=True), "A cancel or refund page was visited 3 times by an administrator."),
+    (decline(2.5, 4.75), "Active 2.5 days a week in the last weeks, 4.75 before."),
+    (decline(1.0, 4.833), "Active 1 day a week in the last weeks, 4.83 before."),
+    (decline(0.0, 4.0), "Not active in the last weeks, 4 before."),
+    (decline(0.0, 0.0), "Not active in the last weeks, not at all before."),
+    (never_started(21), "Never active in the 21 days since it started; the limit is 14 days."),
+    (never_started(1), "Never active in the 1 day since it started; the limit is 14 days."),
+    (never_started(0), "Never active since it started today; the limit is 14 days."),
+    (payments(1, 2, 0), "1 payment late, 2 failed."),
+    (payments(0, 2, 1), "2 payments failed, 1 refunded or disputed."),
+    (payments(0, 0, 1), "1 payment refunded or disputed."),
+    (payments(0, 0, 0), "No payment is late, failed, refunded or disputed."),
+    (
+        tickets(6, 1.5, 1, 2),
+        "6 tickets opened in the last 7 days (usually 1.5), 1 escalated, 2 open for too long.",
+    ),
+    (tickets(1, 0.0, 1, 0), "1 ticket opened in the last 7 days (usually none), 1 escalated."),
+    (tickets(0, 1.5, 0, 1), "1 ticket open for too long."),
+    (
+        tickets(0, 1.5, 0, 0),
+        "No ticket was opened in the last 7 days, none is escalated or open for too long.",
+    ),
+    (
+        band_drop("at_risk", "healthy", 18.5),
+        'The score fell from "healthy" to "at risk", 18.5 points below its best of the last days.',
+    ),
+    (band_drop("cooling", "healthy", None), 'The score fell from "healthy" to "cooling".'),
+    (band_drop("cooling", "healthy", 0.0), 'The score fell from "healthy" to "cooling".'),
+    (
+        band_drop("healthy", None, 15.5),
+        'The score is "healthy", 15.5 points below its best of the last days.',
+    ),
+    (band_drop("insufficient_evidence", None, None), 'The score is "insufficient evidence".'),
+    (users_leaving(3, 12), "3 of 12 users active in the last weeks."),
+    (users_leaving(0, 12), "None of 12 users active in the last weeks."),
+    (users_leaving(0, 0), "No user was active for months."),
+    (reengaged(3, 41), "Back on 2026-03-28 after 41 days; 3 active days since."),
+    (reengaged(1, 1), "Back on 2026-03-28 after 1 day; 1 active day since."),
+    (usage_surge(120, 61.667), "Used 120 times lately, usually 61.7 times in as many days."),
+    (usage_surge(0, 61.667), "Not used lately, usually 61.7 times in as many days."),
+    (usage_surge(1, 0.0), "Used once lately, usually not at all in as many days."),
+    (upgrade_interest(2), "2 visits to upgrade or pricing pages in the last 14 days."),
+    (upgrade_interest(0), "No visit to upgrade or pricing pages in the last 14 days."),
+]
+OVER: Final = [
+    (
+        silence(),
+        ResolvedBy.ACTIVITY,
+        f"activity was seen). It was: Usually active every 1-2 days; last seen 9 days ago. {RATE}",
+    ),
+    (
+        never_started(20),
+        ResolvedBy.ACTIVITY,
+        "activity was seen). It was: Never active in the 20 days since it started; the limit is 14 days.",
+    ),
+    (
+        risk_page(1, admin=False),
+        ResolvedBy.QUIET_PERIOD,
+        "quiet since). It was: A cancel or refund page was visited once.",
+    ),
+    (
+        decline(4.5, 4.75),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Fewer active days than before. "
+        "Now: Active 4.5 days a week in the last weeks, 4.75 before.",
+    ),
+    (
+        payments(0, 0, 0),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Trouble with payments. "
+        "Now: No payment is late, failed, refunded or disputed.",
+    ),
+    (
+        payments(0, 1, 0),
+        ResolvedBy.CLOSED,
+        "the account was closed). It was: Trouble with payments. Now: 1 payment failed.",
+    ),
+    (
+        tickets(0, 0.25, 0, 0),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Trouble with support tickets. "
+        "Now: No ticket was opened in the last 7 days, none is escalated or open for too long.",
+    ),
+    (
+        band_drop("healthy", None, 0.0),
+        ResolvedBy.CONDITION_OVER,
+        'no longer the case). It was: The score had fallen. Now: The score is "healthy".',
+    ),
+    (
+        users_leaving(9, 12),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Users no longer active. Now: 9 of 12 users active in the last weeks.",
+    ),
+    (
+        reengaged(9, 41),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Back on 2026-03-28 after 41 days; 9 active days since.",
+    ),
+    (
+        usage_surge(60, 61.0),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Used more than usual. "
+        "Now: Used 60 times lately, usually 61 times in as many days.",
+    ),
+    (
+        upgrade_interest(0),
+        ResolvedBy.CONDITION_OVER,
+        "no longer the case). It was: Interest in an upgrade. "
+        "Now: No visit to upgrade or pricing pages in the last 14 days.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "text"), OPEN, ids=[text for _, text in OPEN])
+def test_an_open_reason_is_told(reason: Reason, text: str) -> None:
+    assert sentence(reason) == text
+    assert summary([reason], None) == text
+
+
+@pytest.mark.parametrize(("reason", "ended_by", "text"), OVER, ids=[text for _, _, text in OVER])
+def test_a_reason_that_is_over_is_told(reason: Reason, ended_by: ResolvedBy, text: str) -> None:
+    assert summary([reason], ended_by) == f"Resolved ({text}"
+
+
+def test_several_reasons_are_told_one_after_another() -> None:
+    reasons = [decline(2.5, 4.75), payments(1, 0, 0)]
+    assert summary(reasons, None) == (
+        "Active 2.5 days a week in the last weeks, 4.75 before. 1 payment late."
+    )
+
+
+def test_every_rule_has_its_sentence_here_and_every_end_its_words() -> None:
+    assert {type(reason) for reason, _ in OPEN} == set(get_args(Reason))
+    assert set(ENDED) == set(ResolvedBy)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (1.0, "1"), (0.25, "0.25"), (9.999, "10"), (10, "10"), (61.667, "61.7"), (60_000, "60000")],
+)
+def test_numbers_are_short(number: float, text: str) -> None:
+    assert number_text(number) == text
+
+
+def test_a_number_that_reads_as_one_has_a_singular_noun() -> None:
+    assert many(1.001, "day") == "1 day"
+    assert many(0.5, "day") == "0.5 days"
+
+
+@pytest.mark.parametrize("topic", [Output.DISENGAGEMENTS, Output.OPPORTUNITIES])
+def test_the_example_of_an_alert_says_what_it_would_say(topic: Output) -> None:
+    alert = OUTPUT_EXAMPLES[topic]
+    assert isinstance(alert, out.Disengagement)
+    assert alert.summary == summary(alert.reasons, alert.resolved_by)
