@@ -19,12 +19,13 @@ from schemas.catalogue import (
     ZONE_FACT,
 )
 from schemas.errors import StateError
+from streams.apply import FACT_UPDATE_COLUMNS
 from streams.cells import FACT_AT, FACT_COLUMNS, FACT_EXPIRES, FACT_VALUE, FOREVER, NO_FACT, NOTES, Cells
 from streams.days import DAY_MS, add_zone
 from streams.decode import instant_ms
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
-from streams.kernel import FACT_UPDATE_COLUMNS, advance, rearm, sweep
+from streams.kernel import advance, rearm, sweep
 from streams.layout import NOW, UNSET, ZONE, template
 
 if TYPE_CHECKING:

@@ -28,7 +28,14 @@ def roll_daily(cells: Cells, plan: Plan, row: int, present: int, day: int) -> No
 
 @kernel
 def note_score(
-    cells: Cells, plan: Plan, row: int, evidence: int, was: int, band: int, pinned: bool, now: int
+    cells: Cells,
+    plan: Plan,
+    row: int,
+    evidence: int,
+    was: int,
+    band: int,
+    pinned: bool,  # noqa: FBT001
+    now: int,
 ) -> None:
     """Take the first model's evidence score (thousandths or ``NONE``) and its band, ``was`` before this evaluation."""
     first, days = plan.scalars[DAILY], plan.rules[BAND_DROP, LIMIT_DAYS] + 1
@@ -44,7 +51,7 @@ def note_score(
 @kernel
 def fall_end(cells: Cells, plan: Plan, row: int) -> int:
     """Return the instant at which the last fall is over by time; there was one."""
-    return int64(cells.i64[row, FALL_AT]) + plan.rules[BAND_DROP, LIMIT_DAYS] * DAY_MS
+    return int64(int64(cells.i64[row, FALL_AT]) + plan.rules[BAND_DROP, LIMIT_DAYS] * DAY_MS)
 
 
 @kernel
@@ -71,7 +78,7 @@ def points_lost(cells: Cells, plan: Plan, row: int) -> int:
 @kernel
 def is_dropping(cells: Cells, plan: Plan, row: int) -> bool:
     """Return whether the score is at least the rule's points below the best of the last days."""
-    return points_lost(cells, plan, row) >= plan.rules[BAND_DROP, AT_LEAST]
+    return bool(points_lost(cells, plan, row) >= plan.rules[BAND_DROP, AT_LEAST])
 
 
 @kernel

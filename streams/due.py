@@ -6,6 +6,17 @@ from typing import TYPE_CHECKING
 
 from streams.cells import FACT_EXPIRES, FOREVER
 from streams.compiled import int64, kernel
+from streams.conditions import (
+    ABSOLUTE_SILENCE,
+    NEVER_STARTED,
+    PAYMENT_TROUBLE,
+    RISK_PAGE,
+    RULES,
+    SILENCE,
+    TICKET_TROUBLE,
+    first_late_day,
+    silence_day,
+)  # fmt: skip
 from streams.days import DAY_MS, start_of_day
 from streams.drop import fall_end, is_dropping
 from streams.layout import (
@@ -40,17 +51,6 @@ from streams.plan import (
     ZONE_FACT,
 )  # fmt: skip
 from streams.rhythm import alarm_ms
-from streams.rules import (
-    ABSOLUTE_SILENCE,
-    NEVER_STARTED,
-    PAYMENT_TROUBLE,
-    RISK_PAGE,
-    RULES,
-    SILENCE,
-    TICKET_TROUBLE,
-    first_late_day,
-    silence_day,
-)  # fmt: skip
 from streams.slots import FORGOTTEN_MS, PENDING, WORSE, at_ms
 
 if TYPE_CHECKING:
@@ -128,6 +128,20 @@ def facts_due(cells: Cells, row: int, due: int, now: int) -> int:
         for target in range(cells.overrides.shape[1]):
             due = sooner(due, int64(cells.overrides[block, target, FACT_EXPIRES]), now)
     return due
+
+
+@kernel
+def expires_now(cells: Cells, row: int, now: int) -> bool:
+    """Return whether a fact that a model reads expires at exactly ``now``."""
+    for f in range(cells.facts.shape[1]):
+        if cells.facts[row, f, FACT_EXPIRES] == now:
+            return True
+    block = int64(cells.block[row])
+    if block >= 0:
+        for target in range(cells.overrides.shape[1]):
+            if cells.overrides[block, target, FACT_EXPIRES] == now:
+                return True
+    return False
 
 
 @kernel

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from schemas.catalogue import ACTIVITY_BIT, ADMIN_BIT, KEY_FEATURE_BIT, RISK_BIT, EventKind
-from schemas.reasons import Rule
 from streams import effects as fx
-from streams.active import note_active_day, roll_active
+from streams.apply import apply_event, apply_facts
 from streams.bands import next_band
-from streams.cells import (
-    AMOUNT_LEFT_OUT,
-    FACT_AT,
-    FACT_EXPIRES,
-    FACT_VALUE,
-    LATE_FOR_RHYTHM,
-    NO_FACT,
-    TOO_LATE,
-)  # fmt: skip
 from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel
+from streams.conditions import CLOSED, GOOD_NEWS, RULES, account_kind
 from streams.days import local_day, start_of_day
-from streams.drop import note_score, roll_daily
-from streams.due import next_due, told_zone
+from streams.drop import note_score
+from streams.due import expires_now, next_due
 from streams.events import (
-    EVENT_AMOUNT,
-    EVENT_DETAIL,
-    EVENT_DUE,
     EVENT_INPUT,
     EVENT_KEY,
-    EVENT_KIND,
-    EVENT_MASK,
     EVENT_ROW,
-    EVENT_THING,
     EVENT_TIME,
-    EVENT_USER,
 )  # fmt: skip
+from streams.evidence import gather_evidence
 from streams.layout import (
     ABSENT,
-    DAY,
     EPISODE,
     EPISODE_SINCE,
-    FIRST_DAY,
-    LAST_EVENT_DAY,
-    NEVER,
     NO_OVERRIDE,
     NONE,
     NOW,
     OPEN,
-    PAYMENTS,
     SEVERITY,
-    TICKETS,
     UNSET,
-    ZONE,
 )  # fmt: skip
 from streams.metrics import half_up
+from streams.move import move_to
 from streams.plan import (
-    ACTIVE,
     CHANGE,
     DAILY,
     DENOMINATOR,
@@ -65,15 +42,11 @@ from streams.plan import (
     FELL_AT,
     FIRST_BAND,
     GRACE_MS,
-    KEY_FEATURE_COUNT,
-    KEY_FEATURES,
     KINDS,
     MIN_CHANGE,
     MIN_COVERAGE,
     PART,
     PART_END,
-    PAYMENT_IDS,
-    PAYMENT_STATES,
     PRESENT_BAND,
     SENT_COVERAGE,
     SENT_DIMS,
@@ -81,26 +54,9 @@ from streams.plan import (
     SENT_PARTS,
     SENT_SCORE,
     SINCE_SLOT,
-    TICKET_IDS,
-    TICKET_STATES,
-    USERS,
-    WEEK_COUNT,
 )  # fmt: skip
-from streams.rhythm import note_activity
-from streams.rules import (
-    CLOSED,
-    GOOD_NEWS,
-    RULES,
-    account_kind,
-    gather_evidence,
-    join_and_leave,
-    note_risk_visit,
-)  # fmt: skip
+from streams.rules import join_and_leave  # fmt: skip
 from streams.score import contributions, dimension, override_of, weigh
-from streams.slots import NO_HOURS, take_payment, take_ticket
-from streams.tiles import add_amount, count_event, is_own_currency, is_summed, roll_tiles
-from streams.users import mark_user, roll_users
-from streams.weeks import CSAT, RESOLVE_HOURS, measure, roll_weeks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,12 +68,6 @@ if TYPE_CHECKING:
     from streams.plan import Plan
 
 INSUFFICIENT, NOT_APPLICABLE = 0, 1
-FIRST_TICKET_KIND, LAST_TICKET_KIND = int(EventKind.TICKET_OPENED), int(EventKind.TICKET_OTHER)
-FIRST_PAYMENT_KIND: Final = int(EventKind.PAYMENT_DUE)
-FACT_UPDATE_COLUMNS: Final = 5
-"""Columns of a fact update: index of its event in the batch, fact slot (an override's target behind the facts), value
-(``NO_FACT`` deletes), time, expiry."""
-RISK_PAGE: Final = int(Rule.RISK_PAGE)
 
 
 @kernel
@@ -296,52 +246,6 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
 
 
 @kernel
-def expires_now(cells: Cells, row: int, now: int) -> bool:
-    """Return whether a fact that a model reads expires at exactly ``now``."""
-    for f in range(cells.facts.shape[1]):
-        if cells.facts[row, f, FACT_EXPIRES] == now:
-            return True
-    block = int64(cells.block[row])
-    if block >= 0:
-        for target in range(cells.overrides.shape[1]):
-            if cells.overrides[block, target, FACT_EXPIRES] == now:
-                return True
-    return False
-
-
-@kernel
-def roll(cells: Cells, plan: Plan, row: int, day: int) -> None:
-    """Make ``day`` the row's present day: clear what belongs to the days between. A day never goes back."""
-    present = int64(cells.u16[row, DAY])
-    if day <= present:
-        return
-    roll_tiles(cells, plan, row, present, day)
-    roll_weeks(cells, plan, row, present, day)
-    if plan.scalars[ACTIVE] != ABSENT:
-        roll_active(cells, plan, row, present, day)
-    if plan.scalars[USERS] != ABSENT:
-        roll_users(cells, plan, row, present, day)
-    if plan.scalars[DAILY] != ABSENT:
-        roll_daily(cells, plan, row, present, day)
-    cells.u16[row, DAY] = day
-
-
-@kernel
-def move_to(cells: Cells, plan: Plan, row: int, now: int) -> None:
-    """Move the account's time to ``now``; on a new day the zone that was told last comes into force."""
-    cells.i64[row, NOW] = now
-    zone = int64(cells.zone[row])
-    day = local_day(plan.zones, zone, now)
-    if day <= int64(cells.u16[row, DAY]):
-        return
-    roll(cells, plan, row, day)
-    told = told_zone(cells, row, now)
-    if told != zone:
-        cells.zone[row], cells.i32[row, ZONE] = told, plan.zones.codes[told]
-        roll(cells, plan, row, local_day(plan.zones, told, now))
-
-
-@kernel
 def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until: int) -> bool:
     """Fire the account's instants up to ``until``; False if the notebook filled up before the last one."""
     while cells.due[row] <= until:
@@ -352,91 +256,6 @@ def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
         evaluate(cells, plan, effects, row, event, cause, now)
     return True
-
-
-@kernel
-def apply_event(cells: Cells, plan: Plan, row: int, event: npt.NDArray[np.int64]) -> None:
-    """Fold one event (its columns) into the state."""
-    mask, t = event[EVENT_MASK], event[EVENT_TIME]
-    day = local_day(plan.zones, int64(cells.zone[row]), t)
-    first = int64(cells.u16[row, FIRST_DAY])
-    if first == NEVER or day < first:
-        cells.u16[row, FIRST_DAY] = day
-    cells.u16[row, LAST_EVENT_DAY] = max(int64(cells.u16[row, LAST_EVENT_DAY]), day)
-    kept = count_event(cells, plan, row, mask, day)
-    if is_summed(plan, mask):
-        amount = event[EVENT_AMOUNT]
-        if is_own_currency(cells, plan, row, amount, event[EVENT_DETAIL]):
-            added = add_amount(cells, plan, row, mask, day, amount)
-            kept = kept and added
-        else:
-            cells.notes[AMOUNT_LEFT_OUT] += 1
-    if not kept:
-        cells.notes[TOO_LATE] += 1
-    if (mask >> ACTIVITY_BIT) & 1:
-        if not note_activity(cells, plan, row, day, t):
-            cells.notes[LATE_FOR_RHYTHM] += 1
-        if plan.scalars[ACTIVE] != ABSENT:
-            note_active_day(cells, plan, row, day)
-        if plan.scalars[USERS] != ABSENT and event[EVENT_USER] >= 0:
-            mark_user(cells, plan, row, event[EVENT_USER], day)
-    if (mask >> RISK_BIT) & 1 and plan.rules[RISK_PAGE, SINCE_SLOT] >= 0:
-        note_risk_visit(cells, plan, row, t, (mask >> ADMIN_BIT) & 1)
-    apply_case(cells, plan, row, event, day)
-    if plan.scalars[KEY_FEATURES] != ABSENT and mask >> KEY_FEATURE_BIT:
-        note_uses(cells, plan, row, mask >> KEY_FEATURE_BIT, day)
-
-
-@kernel
-def apply_case(cells: Cells, plan: Plan, row: int, event: npt.NDArray[np.int64], day: int) -> None:
-    """Fold what an event says of a ticket or a payment into the state."""
-    kind, t = event[EVENT_KIND], event[EVENT_TIME]
-    ids, states = plan.scalars[TICKET_IDS], plan.scalars[TICKET_STATES]
-    if FIRST_TICKET_KIND <= kind <= LAST_TICKET_KIND:
-        if ids != ABSENT:
-            hours = take_ticket(cells, row, ids, states, TICKETS, kind, event[EVENT_THING], t)
-            if hours != NO_HOURS and plan.weeks[RESOLVE_HOURS, WEEK_COUNT] > 0:
-                measure(cells, plan, row, RESOLVE_HOURS, day, hours)
-        if event[EVENT_DETAIL] > 0 and plan.weeks[CSAT, WEEK_COUNT] > 0:
-            measure(cells, plan, row, CSAT, day, event[EVENT_DETAIL])
-    elif kind >= FIRST_PAYMENT_KIND and plan.scalars[PAYMENT_IDS] != ABSENT:
-        ids, states = plan.scalars[PAYMENT_IDS], plan.scalars[PAYMENT_STATES]
-        due = t if event[EVENT_DUE] == ABSENT else event[EVENT_DUE]
-        take_payment(cells, row, ids, states, PAYMENTS, kind, event[EVENT_THING], t, due)
-
-
-@kernel
-def note_uses(cells: Cells, plan: Plan, row: int, bits: int, day: int) -> None:
-    """Take a use of the key features in ``bits`` on ``day``."""
-    features, slot = plan.scalars[KEY_FEATURE_COUNT], plan.scalars[KEY_FEATURES]
-    for k in range(features):
-        if (bits >> k) & 1:
-            first = int64(cells.u16[row, slot + k])
-            cells.u16[row, slot + k] = day if first == NEVER else min(first, day)
-            last = slot + features + k
-            cells.u16[row, last] = max(int64(cells.u16[row, last]), day)
-
-
-@kernel
-def apply_facts(cells: Cells, row: int, updates: npt.NDArray[np.int64], event: int, cursor: int) -> int:
-    """Apply the fact updates of one event from ``cursor`` on; the newest time wins, of equal ones the later."""
-    facts = cells.facts.shape[1]
-    while cursor < updates.shape[0] and updates[cursor, 0] == event:
-        slot = updates[cursor, 1]
-        if slot < facts:
-            apply_fact(cells.facts[row], slot, updates[cursor])
-        else:
-            apply_fact(cells.overrides[cells.block[row]], slot - facts, updates[cursor])
-        cursor += 1
-    return cursor
-
-
-@kernel
-def apply_fact(cells: npt.NDArray[np.int64], slot: int, update: npt.NDArray[np.int64]) -> None:
-    """Apply one update to the facts or overrides of an account, (slots, 3) int64."""
-    if update[3] >= cells[slot, FACT_AT]:
-        cells[slot, FACT_VALUE], cells[slot, FACT_AT] = update[2], update[3]
-        cells[slot, FACT_EXPIRES] = NO_FACT if update[2] == NO_FACT else update[4]
 
 
 @entry

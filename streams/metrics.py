@@ -215,7 +215,7 @@ def first_use(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int
 
 
 @kernel
-def metric(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, bool]:
+def metric(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, bool]:  # noqa: PLR0911
     """Return the metric of component ``c`` at ``now``."""
     feature = plan.components[c, FEATURE]
     if feature <= RATIO or feature == DECAYED:

@@ -79,7 +79,7 @@ def silent_units(cells: Cells, plan: Plan, row: int) -> int:
     day = int64(cells.u16[row, DAY])
     if plan.scalars[HOURLY]:
         begin = start_of_day(plan.zones, cells.zone[row], day)
-        return max(int64(0), begin // HOUR_MS - cells.i32[row, LAST_ACTIVE_HOUR])
+        return int64(max(int64(0), begin // HOUR_MS - cells.i32[row, LAST_ACTIVE_HOUR]))
     return worked(plan, day) - worked(plan, int64(cells.u16[row, LAST_ACTIVE_DAY]))
 
 

@@ -13,7 +13,9 @@ from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.cells import FOREVER
 from streams.compiled import entry, int64
+from streams.conditions import GOOD_NEWS
 from streams.effects import EVIDENCE_CELLS
+from streams.evidence import gather_evidence
 from streams.kernel import NOT_APPLICABLE
 from streams.layout import EPISODE, EPISODE_SINCE, NO_OVERRIDE, NONE, NOW, OPEN, SEVERITY
 from streams.messages import (
@@ -29,7 +31,6 @@ from streams.messages import (
 )
 from streams.metrics import half_up
 from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END, PRESENT_BAND
-from streams.rules import GOOD_NEWS, gather_evidence
 from streams.score import contributions, dimension, override_of, weigh
 
 if TYPE_CHECKING:
