@@ -8,7 +8,7 @@ from streams import effects as fx
 from streams.apply import apply_event, apply_facts
 from streams.bands import next_band
 from streams.clock import NEVER_MS, move_clock
-from streams.compiled import entry, int64, kernel
+from streams.compiled import entry, int64, kernel, reference
 from streams.conditions import CLOSED, GOOD_NEWS, RULES, account_kind
 from streams.days import local_day, start_of_day
 from streams.drop import note_score
@@ -279,6 +279,8 @@ def advance(
         updates: (updates, FACT_UPDATE_COLUMNS) int64, in the order of their events.
         cursors: (2,) int64, next event and next update; moved forward.
     """
+    cells, plan = reference(cells), reference(plan)
+    effects, clock = reference(effects), reference(clock)
     grace_ms = plan.scalars[GRACE_MS]
     today, tomorrow = int64(NEVER_MS), int64(NEVER_MS)
     while cursors[0] < events.shape[0]:
@@ -311,6 +313,7 @@ def sweep(
     Returns:
         the row to go on from, or the number of rows when the scan is complete.
     """
+    cells, plan, effects = reference(cells), reference(plan), reference(effects)
     fired = 0
     for row in range(start, len(cells.due)):
         if cells.due[row] <= clock_ms:
@@ -323,6 +326,7 @@ def sweep(
 @entry
 def rearm(cells: Cells, plan: Plan, start: int, end: int) -> None:
     """Recompute what is derived for rows start..end-1 after a load: the next due instant."""
+    cells, plan = reference(cells), reference(plan)
     for row in range(start, end):
         now, moving = int64(cells.i64[row, NOW]), False
         if now == UNSET:

@@ -12,7 +12,7 @@ from schemas.reasons import Rule, Severity
 from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.cells import FOREVER
-from streams.compiled import entry, int64
+from streams.compiled import entry, int64, reference
 from streams.conditions import GOOD_NEWS
 from streams.effects import EVIDENCE_CELLS
 from streams.evidence import gather_evidence
@@ -55,6 +55,7 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
         out: (n, cells of all models + ``EVIDENCE_CELLS``) int64: per model score, override, coverage,
             dimensions and contributions; then the evidence of the open reasons.
     """
+    cells, plan = reference(cells), reference(plan)
     for i in range(len(rows)):
         row, used = rows[i], 0
         now = int64(cells.i64[row, NOW])
