@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from schemas.catalogue import OVERRIDE_PREFIX
-from schemas.reasons import INSUFFICIENT_EVIDENCE, OPPORTUNITIES, CauseKind, EventNote, Rule
+from schemas.reasons import OPPORTUNITIES, CauseKind, EventNote, Rule
 from schemas.topics import INPUT_TOPICS, Input, Output
 from tests.auditor.banddrop import BandDrop
-from tests.auditor.conditions import FirstModel
+from tests.auditor.case import FirstModel
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.episode import Episode, Message
 from tests.auditor.exact import decimal, identity, rfc3339
@@ -18,14 +18,13 @@ from tests.auditor.facts import is_readable
 from tests.auditor.history import History
 from tests.auditor.instants import ends
 from tests.auditor.metrics import Moment
-from tests.auditor.score import Scored, judge, next_band, plain_band, unscored
+from tests.auditor.score import judge
+from tests.auditor.standing import SCHEMA_VERSION, Payload, first_standing
 
 if TYPE_CHECKING:
     from tests.auditor.event import Event
-    from tests.auditor.settings import Model, Settings
+    from tests.auditor.settings import Settings
 
-Payload = dict[str, Any]
-SCHEMA_VERSION = 1
 IDS_OF = {
     Output.DISENGAGEMENTS: ("episode", "alert"),
     Output.OPPORTUNITIES: ("opportunity-episode", "opportunity"),
@@ -42,41 +41,6 @@ class Outputs:
     opportunities: list[Payload] = field(default_factory=list)
 
 
-@dataclass
-class Standing:
-    """How an account stands with one model, and what was sent of it last."""
-
-    model: Model
-    scored: Scored
-    sent: Scored
-    band: str = INSUFFICIENT_EVIDENCE
-    sent_band: str = INSUFFICIENT_EVIDENCE
-    band_index: int | None = None
-    fell_at_ms: int | None = None
-    ordinal: int = 0
-
-    def move_to(self, scored: Scored, now_ms: int) -> None:
-        """Take a new score and find its band."""
-        self.scored = scored
-        if scored.score is None:
-            self.band, self.band_index = scored.word or "", None
-            return
-        if self.band_index is None:
-            index = plain_band(self.model.bands, scored.score)
-        else:
-            index = next_band(self.model, self.band_index, scored.score, now_ms, self.fell_at_ms)
-            if index < self.band_index:
-                self.fell_at_ms = now_ms
-        self.band, self.band_index = self.model.bands[index].name, index
-
-    @property
-    def is_material(self) -> bool:
-        """Tell whether the score has to be sent."""
-        old, new = self.sent.score, self.scored.score
-        has_moved = old is not None and new is not None and abs(new - old) >= self.model.min_change
-        return self.band != self.sent_band or has_moved
-
-
 class Account:
     """One account of one partition."""
 
@@ -91,7 +55,7 @@ class Account:
             Output.DISENGAGEMENTS: Episode({rule: its for rule, its in rules if rule not in OPPORTUNITIES}),
             Output.OPPORTUNITIES: Episode({rule: its for rule, its in rules if rule in OPPORTUNITIES}),
         }
-        self.standings = [_first_standing(model) for model in settings.models]
+        self.standings = [first_standing(model) for model in settings.models]
         drop = settings.rules.get(Rule.BAND_DROP)
         self.drop = BandDrop(drop["days"] if drop else 0)
         self.now_ms: int | None = None
@@ -176,7 +140,7 @@ class Account:
         for standing in self.standings:
             standing.move_to(judge(standing.model, at), self.now_ms)
             if standing.is_material:
-                outputs.score_changes.append(self._score_change(standing, cause, self.now_ms))
+                outputs.score_changes.append(standing.change(self.account_id, cause, self.now_ms))
         first = self._first_model(former, at)
         for topic, episode in self.episodes.items():
             message = episode.evaluate(at, first)
@@ -193,28 +157,6 @@ class Account:
         )
         bands = tuple(band.name for band in standing.model.bands)
         return FirstModel(self.drop, bands, present, standing.band)
-
-    def _score_change(self, standing: Standing, cause: Payload, now_ms: int) -> Payload:
-        """Return the message of a score and remember it as sent."""
-        standing.ordinal += 1
-        model, old, new = standing.model, standing.sent, standing.scored
-        payload: Payload = {
-            "schema_version": SCHEMA_VERSION,
-            "change_id": identity("change", self.account_id, model.name, standing.ordinal),
-            "account_id": self.account_id,
-            "model": model.name,
-            "model_version": model.version,
-            "cause": cause,
-            "effective_at": rfc3339(now_ms),
-            "old": _head(old, standing.sent_band),
-            "new": _head(new, standing.band),
-            "scale": model.scale,
-            "grid": None,
-            "dimensions": _dimensions(model, old, new),
-            "contributions": _contributions(model, old, new),
-        }
-        standing.sent, standing.sent_band = new, standing.band
-        return payload
 
     def _alert(self, topic: Output, message: Message, now_ms: int) -> Payload:
         """Return a message of an episode."""
@@ -276,11 +218,6 @@ class Account:
         }
 
 
-def _first_standing(model: Model) -> Standing:
-    nothing = unscored(model, INSUFFICIENT_EVIDENCE, 0)
-    return Standing(model, nothing, nothing)
-
-
 def _cause(
     kind: CauseKind,
     topic: str | None = None,
@@ -295,31 +232,3 @@ def _cause(
         "partition": partition,
         "offset": offset,
     }
-
-
-def _head(scored: Scored, band: str) -> Payload:
-    return {"score": decimal(scored.score), "band": band, "coverage": decimal(scored.coverage)}
-
-
-def _dimensions(model: Model, old: Scored, new: Scored) -> list[Payload]:
-    return [
-        {"name": name, "old": decimal(before), "new": decimal(after)}
-        for (name, _), before, after in zip(model.dimensions, old.dimensions, new.dimensions, strict=True)
-    ]
-
-
-def _contributions(model: Model, old: Scored, new: Scored) -> list[Payload]:
-    """Return the parts of both scores; what is missing adds nothing, so the differences sum to the change."""
-    names = [component.name for component in model.components]
-    parts = list(zip(names, old.contributions, new.contributions, strict=True))
-    if old.override is not None or new.override is not None:
-        parts.append(("override", old.override, new.override))
-    return [
-        {
-            "component": name,
-            "old": decimal(before),
-            "new": decimal(after),
-            "delta": decimal((after or 0) - (before or 0)),
-        }
-        for name, before, after in parts
-    ]

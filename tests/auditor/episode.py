@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.reasons import ResolvedBy, Rule, Severity, Status
-from tests.auditor.conditions import Case, Evidence, FirstModel, evidence, holds, severity
+from tests.auditor.case import Case, Evidence, FirstModel
+from tests.auditor.conditions import evidence, holds, severity
 
 if TYPE_CHECKING:
     from tests.auditor.metrics import Moment
-    from tests.auditor.settings import RuleSettings
+    from tests.auditor.rule_settings import RuleSettings
 
 TOLD_WHEN_JOINED = {Rule.SILENCE, Rule.ABSOLUTE_SILENCE}
 RESOLVED_BY = {

@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.reasons import Rule
-from tests.auditor.conditions import (
-    risk_quiet_ms,
-    risk_visits,
-    silent_hours_end_ms,
-    trouble_ms,
-    unresolved_from_ms,
-)
+from tests.auditor.rules_silence import silent_hours_end_ms
+from tests.auditor.rules_trouble import risk_quiet_ms, risk_visits, trouble_ms, unresolved_from_ms
 from tests.auditor.slots import DUE, FAILED, FORGOTTEN_MS
 
 if TYPE_CHECKING:

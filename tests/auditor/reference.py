@@ -1,9 +1,10 @@
 """The auditor: a slow reference that computes from recorded events what latido must say, written from the documents.
 
     records -> decode -> merge by key -> duplicates -> accounts (every instant, one by one) -> messages
-    wire.py    event.py  partition.py                  account.py: instants.py (when), history.py (what is known:
-                                                       facts.py, rhythm.py, slots.py), metrics.py and score.py,
-                                                       conditions.py, banddrop.py and episode.py
+    wire.py    event.py  partition.py                  account.py, instants.py                standing.py, episode.py
+
+An account's `history.py` knows what happened (`facts.py`, `rhythm.py`, `slots.py`), `metrics.py` and `score.py` measure
+it, `conditions.py` and `banddrop.py` judge the rules (`rules_*.py`).
 
 It shares no code with the kernel: plain dictionaries and lists, exact fractions, all events kept, everything
 evaluated at every instant of `docs/semantics.md`. Doubles appear only where that page asks for them.
@@ -29,7 +30,7 @@ from tests.auditor.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.auditor.account import Payload
+    from tests.auditor.standing import Payload
 
 __all__ = ["Audit", "Recorded", "audit", "audit_file"]
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 import string
-from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from typing import Any
 
 from schemas.catalogue import FEATURE_BY_NAME, OVERRIDE_PREFIX, SOURCES, EventKind, Source
-from schemas.reasons import Rule, Severity
-from tests.auditor.exact import DAY_MS, date_of, day_of, scaled
+from schemas.reasons import Rule
+from tests.auditor.exact import scaled
+from tests.auditor.rhythm import RhythmSettings, read_rhythm
+from tests.auditor.rule_settings import RuleSettings, read_rules
 
 WINDOWED = ("count", "active_days", "ratio", "decayed")
 SPIKE_DAYS = 35
-LAST_DAY = day_of(date(2101, 1, 1))
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 FIRST_BAND_STARTS_AT = 0
 ADDRESS_CHARACTERS_MAX = 2000
 SCHEME_CHARACTERS = string.ascii_letters + string.digits + "+.-"
@@ -76,56 +74,6 @@ class Model:
     def component_pins(self) -> list[str]:
         """Names of the facts that pin the points of each component."""
         return [f"{self.pin}.{component.name}" for component in self.components]
-
-
-@dataclass(frozen=True)
-class RuleSettings:
-    """A rule in force, its numbers by name: decimals in the integer unit of the rule."""
-
-    severity: Severity
-    refractory_ms: int
-    numbers: dict[str, Any]
-
-    def __getitem__(self, name: str) -> Any:
-        return self.numbers[name]
-
-
-@dataclass(frozen=True)
-class RhythmSettings:
-    """How gaps are counted: in days, in working days, or in hours. Prior and horizon are in these units."""
-
-    prior_rate: float
-    prior: float
-    forgetting: float
-    horizon: int
-    is_hourly: bool = False
-    calendar: bool = False
-    weekend: frozenset[int] = frozenset()
-    holidays: frozenset[int] = frozenset()
-
-    @cached_property
-    def working_days(self) -> list[int]:
-        """All days that count, from 1970-01-01 on."""
-        return [d for d in range(LAST_DAY) if (d + 3) % 7 not in self.weekend and d not in self.holidays]
-
-    def number_of(self, day: int) -> int:
-        """Return the number of a day."""
-        return bisect_right(self.working_days, day) if self.calendar else day
-
-    @property
-    def units_a_year(self) -> float:
-        if self.is_hourly:
-            return 8766
-        return 365.25 * (7 - len(self.weekend)) / 7 if self.calendar else 365.25
-
-    @property
-    def unit_s(self) -> int:
-        return 3600 if self.is_hourly else 86_400
-
-    @property
-    def limit_max(self) -> int:
-        """The longest silence that is waited for."""
-        return 960_000 if self.is_hourly else 40_000
 
 
 @dataclass(frozen=True)
@@ -251,97 +199,15 @@ def read_settings(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> 
             for name, texts in (policy.get("key_features") or {}).items()
         },
         ticket_tags=policy.get("ticket_tags") or {},
-        rhythm=_read_rhythm(policy.get("rhythm") or {}, policy.get("calendar")),
-        rules=_read_rules(policy.get("rules") or {}),
+        rhythm=read_rhythm(policy.get("rhythm") or {}, policy.get("calendar")),
+        rules=read_rules(policy.get("rules") or {}),
         renewal_within_days=None if raises is None else raises.get("renewal_within_days", 90),
         arr_from=None if arr_from is None else scaled(arr_from, 1000),
     )
 
 
-def _read_rhythm(rhythm: dict[str, Any], calendar: dict[str, Any] | None) -> RhythmSettings:
-    is_hourly = rhythm.get("unit", "day") == "hour"
-    units_a_day = 24 if is_hourly else 1
-    days_off = calendar or {}
-    return RhythmSettings(
-        prior_rate=float(rhythm.get("prior_rate", 1.0)),
-        prior=units_a_day * float(rhythm.get("prior_days", 7.0)),
-        forgetting=float(rhythm.get("forgetting", 0.97)),
-        horizon=units_a_day * rhythm.get("horizon_days", 90),
-        is_hourly=is_hourly,
-        calendar=calendar is not None,
-        weekend=frozenset(WEEKDAYS.index(name) for name in days_off.get("weekend") or []),
-        holidays=frozenset(day_of(date_of(holiday)) for holiday in days_off.get("holidays") or []),
-    )
-
-
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
-
-
-NUMBERS: dict[Rule, dict[str, Any]] = {
-    Rule.SILENCE: {"severity": "warning", "false_alarms_per_year": 0.5, "refractory_days": 7},
-    Rule.DECLINE: {
-        "severity": "warning",
-        "weeks": 4,
-        "baseline_weeks": 12,
-        "active_days_min": 12,
-        "drop": 0.5,
-        "level": 3.0,
-        "phi_min": 0.5,
-        "refractory_days": 28,
-    },
-    Rule.ABSOLUTE_SILENCE: {"severity": "critical", "days": 90, "refractory_days": 7},
-    Rule.NEVER_STARTED: {"severity": "warning", "days": 14, "refractory_days": 7},
-    Rule.RISK_PAGE: {
-        "severity": "info",
-        "repeated_severity": "warning",
-        "quiet_days": 14,
-        "repeat_after_min": 30,
-        "refractory_days": 7,
-    },
-    Rule.PAYMENT_TROUBLE: {"severity": "warning", "late_days": 3, "quiet_days": 30, "refractory_days": 7},
-    Rule.TICKET_TROUBLE: {
-        "severity": "warning",
-        "spike_ratio": 3,
-        "spike_min": 5,
-        "unresolved_days": 14,
-        "refractory_days": 7,
-    },
-    Rule.BAND_DROP: {"severity": "warning", "points": 15, "days": 14, "refractory_days": 7},
-    Rule.USERS_LEAVING: {
-        "severity": "warning",
-        "window_days": 28,
-        "of_days": 91,
-        "share": 0.5,
-        "users_min": 5,
-        "refractory_days": 28,
-    },
-    Rule.REENGAGED: {"severity": "info", "active_days": 3, "quiet_days": 14, "refractory_days": 28},
-    Rule.USAGE_SURGE: {
-        "severity": "info",
-        "window_days": 14,
-        "baseline_days": 42,
-        "ratio": 1.5,
-        "events_min": 50,
-        "refractory_days": 28,
-    },
-    Rule.UPGRADE_INTEREST: {"severity": "info", "visits": 2, "window_days": 14, "refractory_days": 28},
-}
-"""The numbers of each rule, where a policy does not say otherwise."""
-UNITS = {"drop": 1000, "spike_ratio": 1000, "points": 100, "share": 1000, "ratio": 1000}
-"""What one is in the integer unit of a decimal number."""
-
-
-def _read_rules(rules: dict[str, Any]) -> dict[Rule, RuleSettings]:
-    """Return the rules that are named, in their order."""
-    return {rule: _read_rule(rule, rules[rule.label]) for rule in Rule if rules.get(rule.label) is not None}
-
-
-def _read_rule(rule: Rule, told: dict[str, Any]) -> RuleSettings:
-    numbers = NUMBERS[rule] | told
-    severity, refractory_ms = Severity[numbers["severity"].upper()], numbers["refractory_days"] * DAY_MS
-    in_units = {name: scaled(numbers[name], unit) for name, unit in UNITS.items() if name in numbers}
-    return RuleSettings(severity, refractory_ms, numbers | in_units)
 
 
 def read_model(model: dict[str, Any]) -> Model:
