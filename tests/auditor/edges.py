@@ -1,36 +1,31 @@
 """Random small histories that are concentrated on edges: midnights, equal instants, the ends of every duration.
 
-A policy and two models with short windows, so that each rule comes into play within days; a few accounts; the times
-of events are drawn around the instants at which something begins or ends.
+A policy and models of `worlds.py`; a few accounts; the times of events are drawn around the instants at which
+something begins or ends.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.events import RECORDED_TYPES
 from schemas.topics import Input
 from tests.auditor.days import local_day, start_of_day
-from tests.auditor.event import Recorded
-from tests.auditor.exact import DAY_MS, EPOCH, partition_of, rfc3339
-from tests.auditor.scenarios import Tree, component, default_policy, model
+from tests.auditor.event import OCCURRED_AT_END_MS, Recorded
+from tests.auditor.exact import DAY_MS, EPOCH, HOUR_MS, partition_of, rfc3339
+from tests.auditor.worlds import ZONES, World, world
 
-HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+if TYPE_CHECKING:
+    from tests.auditor.scenarios import Tree
+
+MINUTE_MS = 60_000
+STARTED_AFTER = 60
+"""So many events the first account alone is active."""
 GRACE_MS = 120_000
-ZONES = {
-    "UTC": "2026-03-01",
-    "Europe/Madrid": "2026-03-20",
-    "America/Sao_Paulo": "2018-10-25",
-    "America/Santiago": "2026-08-28",
-    "Australia/Lord_Howe": "2026-03-27",
-    "Asia/Kathmandu": "1990-06-01",
-    "Pacific/Apia": "2011-12-20",
-}
-"""Zones, and a day some days before something happens to their clocks, if ever it does."""
 GAPS_MS = (
     0,
     0,
@@ -48,6 +43,29 @@ GAPS_MS = (
 """Distances that mean something in the policy or the models below."""
 NEAR_MS = (-1000, -1, 0, 0, 0, 1, 1000)
 NAMES = {source: name for name, source in RECORDED_TYPES.items()}
+PATHS = (
+    "/cancel",
+    "/refund",
+    "/app/reports/7",
+    "/app/x",
+    "/pricing",
+    "/upgrade",
+    "/elsewhere",
+    "/Cancel",
+    "",
+    None,
+)
+URLS = (
+    "https://example.com/cancel?why=price",
+    "https://example.com?/cancel",
+    "https://example.com/x#/cancel",
+    "https://CANCEL.example/",
+    "/cancel#top",
+    "//example.com/cancel",
+    "https://example.com/%63ancel",
+    "https://example.com/app/reports?7",
+    None,
+)
 NPS = (
     None,
     -100,
@@ -69,28 +87,48 @@ NPS = (
     10**15,
     1e16,
 )
-CATEGORIES = (None, "good", "neutral", "poor", "unheard-of", 7, True)
-KINDS = (None, "customer", "customer", "trial", "closed", "unheard-of")
-PATHS = ("/cancel", "/refund", "/app/reports/7", "/pricing", "/elsewhere", "/Cancel", "")
-URLS = (
-    "https://example.com/cancel?why=price",
-    "https://example.com?/cancel",
-    "https://example.com/x#/cancel",
-    "https://CANCEL.example/",
-    "/cancel#top",
-    "//example.com/cancel",
-    "https://example.com/%63ancel",
+TOLD: tuple[tuple[str, float, tuple[Any, ...]], ...] = (
+    ("nps", 0.5, NPS),
+    ("csm_sentiment", 0.5, (None, "good", "neutral", "poor", "unheard-of", 7, True)),
+    ("seats", 0.5, (None, -6, 0, 0.5, 1, 2.4994, 2.4995, 2.5, 9, 10, "many", False)),
+    ("owner", 0.3, (None, "ana", "ben")),
+    ("kind", 0.15, (None, "customer", "customer", "trial", "partner", "closed", "unheard-of")),
+    ("arr", 0.3, (None, 0, 12.499, 12.5, 999.999, 1000, 5000, "dear", True)),
+    (
+        "time_zone",
+        0.2,
+        (
+            None,
+            "UTC",
+            "Europe/Madrid",
+            "America/Santiago",
+            "Pacific/Kiritimati",
+            "Pacific/Pago_Pago",
+            "Asia/Kathmandu",
+            "Mars/Olympus",
+            "",
+            5,
+        ),
+    ),
 )
-
-
-class World(NamedTuple):
-    """What a run of both is told beside the records; `_asdict()` are their arguments."""
-
-    policy: Tree
-    models: dict[str, Tree]
-    partitions: int
-    until_ms: int | None = None
-    keyed: bool = True
+"""Names, how often they are told, and their values: on either side of what models cut at, and such as mean nothing."""
+DAYS_FROM_NOW = (-400, -40, -8, -7, -2, -1, 0, 1, 6, 7, 8, 90, 91)
+BAD_DATES = (
+    None,
+    "1989-12-31",
+    "1990-01-01",
+    "2099-12-31",
+    "2100-01-01",
+    "2026-02-30",
+    "2026-1-5",
+    "20260105",
+    "2026-01-05T00:00:00Z",
+    "\uff12026-01-05",
+    20_260_105,
+    True,
+)
+OVERRIDES = (None, 0, 29.999, 33.3335, 50, 100, 100.0001, -0.001, "50", True)
+USERS = (None, "", *(f"user-{n}" for n in range(9)), "Üser")
 
 
 class Case(NamedTuple):
@@ -100,107 +138,22 @@ class Case(NamedTuple):
 
 @dataclass
 class Draw:
-    """A seeded company of a few accounts; `at_ms` is how far it has come."""
+    """A seeded company of a few accounts; `at_ms` is how far it has come, `pins` is what overrides may name."""
 
     rng: Random
     zone: str
+    pins: list[str]
     accounts: list[str]
     at_ms: int
     instants: list[int]
     count: int = 0
 
 
-def world(seed: int) -> World:
-    """Return the policy and models of a seed: short durations, every feature, bands closed on either side."""
-    rng = Random(f"world {seed}")
-    policy = default_policy(
-        models=["first", "second"],
-        time_zone=list(ZONES)[seed % len(ZONES)],
-        grace_s=GRACE_MS // 1000,
-        rhythm={
-            "prior_rate": 1.0,
-            "prior_days": rng.choice([0.5, 1.0, 7.0]),
-            "forgetting": 0.97,
-            "horizon_days": 7,
-        },
-        rules={
-            "silence": {
-                "severity": "warning",
-                "false_alarms_per_year": rng.choice([0.5, 5, 50]),
-                "refractory_days": rng.choice([1, 2, 7]),
-            },
-            "absolute_silence": {"severity": "critical", "days": rng.choice([1, 2, 7]), "refractory_days": 1},
-            "risk_page": {
-                "severity": "info",
-                "repeated_severity": rng.choice(["warning", "critical"]),
-                "quiet_days": rng.choice([1, 2]),
-                "repeat_after_min": rng.choice([0, 30]),
-                "refractory_days": rng.choice([1, 2]),
-            },
-        },
-    )
-    return World(policy, {"first": _first(rng), "second": _second(rng)}, rng.choice([1, 2, 3]))
-
-
-def _metric(
-    feature: str, source: str | None = None, window: int | None = None, lag: int | None = None
-) -> Tree:
-    return {"feature": feature, "source": source, "window_days": window, "lag_days": lag}
-
-
-def _first(rng: Random) -> Tree:
-    """What is told of an account, with cuts among the values told."""
-    sentiment = {"good": 100, "neutral": 52, "poor": 0.001}
-    bands = [
-        {"name": "low", "from": 0, "closed": "left"},
-        {"name": "middle", "from": 30, "closed": rng.choice(["left", "right"])},
-        {"name": "high", "from": 50, "closed": rng.choice(["left", "right"])},
-        {"name": "top", "from": 70, "closed": rng.choice(["left", "right"])},
-    ]
-    return model(
-        component("nps", 3),
-        component("sentiment", 1, metric=_metric("fact", "csm_sentiment"), table=sentiment),
-        component(
-            "size", 1, metric=_metric("fact", "seats"), steps=[[-5, 3], [0, 50], [2.5, 51.999], [10, 100]]
-        ),
-        model="first",
-        applies_to={"kind": ["customer", "trial"]},
-        min_coverage=rng.choice([0, 0.2, 0.5, 0.6]),
-        bands=bands,
-        hysteresis=rng.choice([0, 2, 2.001]),
-        dwell_h=rng.choice([0, 1, 24]),
-        min_change=rng.choice([0.001, 1, 5]),
-    )
-
-
-def _second(rng: Random) -> Tree:
-    """What accounts do: every feature over short windows."""
-    fast = [[0, 0], [0.333, 49.999], [1, 50], [3, 100]]
-    return model(
-        component("rhythm", 5, metric=_metric("rhythm"), ramp=[[0.5, 100], [1.5, 70.001], [6, 0]]),
-        component("trend", 7, metric=_metric("ratio", "activity", 7, rng.choice([7, 14])), ramp=fast),
-        component("logins", 3, metric=_metric("count", "logins", 7), ramp=[[0, 0], [7, 100]]),
-        component(
-            "days", 3, metric=_metric("active_days", "activity", 14), ramp=[[0, 0], [3, 33.333], [14, 100]]
-        ),
-        component("last", 2, metric=_metric("since_last", "page_visits"), steps=[[0, 100], [1, 50], [7, 0]]),
-        component("risk", 2, metric=_metric("count", "risk_pages", 7), steps=[[0, 100], [1, 30], [2, 0]]),
-        component("failed", 1, metric=_metric("ratio", "payments_failed", 7, 7), ramp=[[0, 100], [2, 0]]),
-        component("opened", 1, metric=_metric("active_days", "tickets_opened", 7), ramp=[[0, 100], [7, 0]]),
-        model="second",
-        min_coverage=rng.choice([0, 0.1, 0.5]),
-        hysteresis=rng.choice([0, 2]),
-        dwell_h=rng.choice([1, 24]),
-        min_change=rng.choice([0.001, 5]),
-    )
-
-
 def case(seed: int, events: int = 250) -> Case:
     """Return the case of a seed: records as the broker holds them, hostile ones among them."""
     rng = Random(f"records {seed}")
     its = world(seed)
-    zone = its.policy["time_zone"]
-    draw = company(rng, zone)
+    draw = company(rng, its)
     good = [_event(draw) for _ in range(events)]
     found: list[Recorded] = []
     offsets: dict[tuple[Input, int], int] = {}
@@ -212,14 +165,24 @@ def case(seed: int, events: int = 250) -> Case:
         offset = offsets.get((source, partition), rng.choice([0, 0, 1000]))
         offsets[source, partition] = offset + rng.choice([1, 1, 1, 2])
         found.append(Recorded(source, partition, offset, key, value, received_ms))
-    until_ms = rng.choice([None, None, None, draw.at_ms, rng.choice(draw.instants), draw.at_ms + 30 * DAY_MS])
+    until_ms = rng.choice(
+        [
+            None,
+            None,
+            None,
+            draw.at_ms,
+            rng.choice(draw.instants),
+            draw.at_ms + 30 * DAY_MS,
+            draw.at_ms + 91 * DAY_MS,
+        ]
+    )
     return Case(found, its._replace(until_ms=until_ms))
 
 
 def recorded_lines(seed: int, its: World, events: int = 250) -> bytes:
     """Return a recorded file of a seed: what is late is so by the grace at most, some lines are no events at all."""
     rng = Random(f"lines {seed}")
-    draw = company(rng, its.policy["time_zone"])
+    draw = company(rng, its)
     is_dated = rng.random() < 0.5
     timed = []
     for _ in range(events):
@@ -240,10 +203,24 @@ def recorded_lines(seed: int, its: World, events: int = 250) -> bytes:
     return b"\n".join(line for _, line in timed) + rng.choice([b"", b"\n", b"\r\n"])
 
 
-def company(rng: Random, zone: str) -> Draw:
+def company(rng: Random, its: World) -> Draw:
     """Return a company before its first event, some days before something happens to the clocks of its zone."""
+    zone = its.policy["time_zone"]
     start_ms = start_of_day(zone, date.fromisoformat(ZONES[zone]).toordinal() - EPOCH.date().toordinal())
-    return Draw(rng, zone, [f"account-{n}" for n in range(rng.randint(1, 4))], start_ms, [start_ms])
+    return Draw(
+        rng, zone, _pins(its), [f"account-{n}" for n in range(rng.randint(1, 4))], start_ms, [start_ms]
+    )
+
+
+def _pins(its: World) -> list[str]:
+    """Return what overrides may name: models, components, and what does not exist."""
+    components = [
+        f"{name}.{part['name']}"
+        for name, tree in its.models.items()
+        for dimension in tree["dimensions"]
+        for part in dimension["components"]
+    ]
+    return [*its.models, *its.models, *components, "nobody", "first.nothing", "first.nps.more", ""]
 
 
 Sent = tuple[Input, str, Any, int]
@@ -255,8 +232,10 @@ def _event(draw: Draw) -> Sent:
     draw.at_ms = max(draw.at_ms, time_ms)
     draw.instants = [*draw.instants[-40:], time_ms]
     draw.count += 1
-    source = rng.choices(list(Input), weights=[4, 4, 1, 2, 4])[0]
+    source = rng.choices(list(Input), weights=[4, 4, 3, 3, 4])[0]
     account = rng.choice(draw.accounts)
+    if draw.count < STARTED_AFTER and source in {Input.LOGINS, Input.TICKETS, Input.PAGE_VISITS}:
+        account = draw.accounts[0]
     fields = {
         "event_id": f"e{draw.count}",
         "account_id": account,
@@ -292,6 +271,8 @@ def _when(draw: Draw) -> int:
         case _:
             edge = draw.at_ms - rng.choice([0, MINUTE_MS, GRACE_MS, HOUR_MS, DAY_MS, 7 * DAY_MS, 14 * DAY_MS])
     edge = min(edge, draw.at_ms + 3 * DAY_MS)
+    if rng.random() < 0.015:
+        edge = max(edge, draw.at_ms) + rng.choice([4, 8, 15]) * DAY_MS
     return edge + rng.choice(NEAR_MS)
 
 
@@ -299,34 +280,73 @@ def _details(draw: Draw, source: Input) -> Tree:
     rng = draw.rng
     if source is Input.ACCOUNT_FACTS:
         return _facts(draw)
+    user = {"user_id": rng.choice(USERS)} if rng.random() < 0.9 else {"user_id": f"user {draw.count}"}
     if source is Input.LOGINS:
-        return {"success": rng.random() < 0.8}
+        return user | {"success": rng.random() < 0.8}
     if source is Input.TICKETS:
-        actions = ["opened", "commented", "escalated", "resolved", "reopened", "teleported"]
-        return {"ticket_id": rng.choice(["T1", "T2", f"T{draw.count}"]), "action": rng.choice(actions)}
+        return user | _ticket(draw)
     if source is Input.PAYMENTS:
-        statuses = ["due", "succeeded", "failed", "failed", "refunded", "disputed", "lost"]
-        return {"payment_id": rng.choice(["P1", f"P{draw.count}"]), "status": rng.choice(statuses)}
+        return user | _payment(draw)
     page = {"path": rng.choice(PATHS)} if rng.random() < 0.7 else {"url": rng.choice(URLS)}
-    return page | {"user_role": rng.choice([None, "admin", "Owner", "BILLING", "member"])}
+    feature = {"feature": rng.choice([None, None, "reports", "automation", "unheard-of"])}
+    return user | page | feature | {"user_role": rng.choice([None, "admin", "Owner", "BILLING", "member"])}
+
+
+def _ticket(draw: Draw) -> Tree:
+    """Return an action on one of more tickets than there are slots, in any order of actions."""
+    rng = draw.rng
+    actions = ["opened", "opened", "commented", "escalated", "resolved", "resolved", "reopened", "teleported"]
+    return {
+        "ticket_id": rng.choice(["T1", "T1", *(f"T{n}" for n in range(2, 10)), f"T{draw.count}"]),
+        "action": rng.choice(actions),
+        "tags": rng.choice([[], ["idea"], ["bug"], ["Bug"], ["bug", "idea", "bug"], ["unheard-of", ""]]),
+        "csat": rng.choice([None, None, 1, 4, 5]),
+    }
+
+
+def _payment(draw: Draw) -> Tree:
+    """Return a status of one of more payments than there are slots, due about now or once, with any amount."""
+    rng = draw.rng
+    statuses = ["due", "due", "succeeded", "failed", "failed", "refunded", "disputed", "lost"]
+    fields: Tree = {
+        "payment_id": rng.choice(["P1", "P1", *(f"P{n}" for n in range(2, 7)), f"P{draw.count}"]),
+        "status": rng.choice(statuses),
+        "amount_minor": rng.choice([None, -1, 0, 1, 99, 10_000, 10_000, 10**15, (1 << 63) - 1]),
+        "currency": rng.choice(["EUR", "EUR", "eur", "USD", "EURO", "E1R", "", "ÄÖÜ", None]),
+    }
+    if rng.random() < 0.7:
+        near_ms = (
+            rng.choice(draw.instants)
+            + rng.choice([*GAPS_MS, -2 * DAY_MS, -90 * DAY_MS])
+            + rng.choice(NEAR_MS)
+        )
+        fields["due_at"] = rng.choice([near_ms, near_ms, rfc3339(near_ms), None, -1, 0, OCCURRED_AT_END_MS])
+    return fields
 
 
 def _facts(draw: Draw) -> Tree:
+    """Return what is told of an account, good and bad, some of it until an edge."""
     rng = draw.rng
     told: Tree = {}
-    for name, values in {
-        "nps": NPS,
-        "csm_sentiment": CATEGORIES,
-        "seats": (None, -6, 0, 2.4994, 2.4995, 2.5, 9, 10, "many", False),
-        "owner": (None, "ana", "ben"),
-        "kind": KINDS,
-    }.items():
-        if rng.random() < (0.2 if name == "kind" else 0.5):
+    for name, chance, values in TOLD:
+        if rng.random() < chance:
             told[name] = rng.choice(values)
+    today = local_day(draw.zone, draw.at_ms)
+    for name in ("customer_since", "renewal_date"):
+        if rng.random() < 0.3:
+            told[name] = rng.choice([*BAD_DATES, *(_date(today + days) for days in DAYS_FROM_NOW)])
+    if rng.random() < 0.25:
+        told[f"override.{rng.choice(draw.pins)}"] = rng.choice(OVERRIDES)
+    if not told:
+        told["owner"] = "cleo"
     expires_ms = draw.at_ms + rng.choice(GAPS_MS) + rng.choice(NEAR_MS) if rng.random() < 0.4 else None
     if rng.random() < 0.2:
         expires_ms = start_of_day(draw.zone, local_day(draw.zone, draw.at_ms) + 1)
     return {"facts": told, "expires_at": expires_ms}
+
+
+def _date(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def _with_bad(rng: Random, good: list[Sent], *, halt: bool) -> list[Sent]:
