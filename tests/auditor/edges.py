@@ -40,7 +40,8 @@ GAPS_MS = (
     7 * DAY_MS,
     14 * DAY_MS,
 )
-"""Distances that mean something in the policy or the models below."""
+"""Distances that mean something in the policies or the models."""
+SHORT_GAPS_MS = (0, 999, 1000, 30 * MINUTE_MS, HOUR_MS)
 NEAR_MS = (-1000, -1, 0, 0, 0, 1, 1000)
 NAMES = {source: name for name, source in RECORDED_TYPES.items()}
 PATHS = (
@@ -262,8 +263,10 @@ def _when(draw: Draw) -> int:
     match rng.randrange(8):
         case 0 | 1:
             edge = start_of_day(draw.zone, local_day(draw.zone, draw.at_ms) + rng.choice([0, 1, 1, 1, 2, 7]))
-        case 2 | 3 | 4:
+        case 2 | 3:
             edge = rng.choice(draw.instants) + rng.choice(GAPS_MS)
+        case 4:
+            edge = rng.choice(draw.instants[-3:]) + rng.choice(SHORT_GAPS_MS)
         case 5:
             edge = rng.choice(draw.instants) + rng.choice(GAPS_MS) + GRACE_MS
         case 6:
@@ -289,7 +292,7 @@ def _details(draw: Draw, source: Input) -> Tree:
         return user | _payment(draw)
     page = {"path": rng.choice(PATHS)} if rng.random() < 0.7 else {"url": rng.choice(URLS)}
     feature = {"feature": rng.choice([None, None, "reports", "automation", "unheard-of"])}
-    return user | page | feature | {"user_role": rng.choice([None, "admin", "Owner", "BILLING", "member"])}
+    return user | page | feature | {"user_role": rng.choice([None, None, "member", "member", "admin", "Owner", "BILLING"])}
 
 
 def _ticket(draw: Draw) -> Tree:
