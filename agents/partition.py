@@ -15,7 +15,7 @@ from schemas.reasons import EventNote
 from schemas.records import Batch, OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams.accounts import Accounts
-from streams.cells import LATE_FOR_RHYTHM, TOO_LATE
+from streams.cells import AMOUNT_LEFT_OUT, LATE_FOR_RHYTHM, TOO_LATE
 from streams.clock import NEVER_MS
 from streams.decode import Decoder, Place
 from streams.events import EVENT_INPUT, no_events
@@ -35,6 +35,12 @@ POSITION: Final = b"\0pos:"
 META: Final = b"\0meta"
 SWEEP_ROWS: Final = 5_000
 _PROGRESS: Final = struct.Struct("<qqiB")
+
+_NOTES: Final = {
+    LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
+    TOO_LATE: EventNote.TOO_LATE,
+    AMOUNT_LEFT_OUT: EventNote.AMOUNT_LEFT_OUT,
+}
 
 
 class Partition:
@@ -160,10 +166,7 @@ class Partition:
     def _report(self, taken: Taken, messages: Messages, notes: dict[EventNote, int]) -> None:
         late = self.accounts.cells.notes
         if late.any():
-            notes[EventNote.LATE_FOR_RHYTHM], notes[EventNote.TOO_LATE] = (
-                int(late[LATE_FOR_RHYTHM]),
-                int(late[TOO_LATE]),
-            )
+            notes |= {note: int(late[cell]) for cell, note in _NOTES.items()}
             late[:] = 0
         if notes:
             self._observer.on_notes(self.partition, notes)

@@ -42,7 +42,7 @@ FACT_MAX: Final = 10**15
 _BLOCKS_MIN: Final = 16
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH: Final = date(1970, 1, 1)
-PIN_MAX: Final = 100_000
+POINTS_MAX: Final = 100
 
 ColdFact = tuple[Any, int, int, str | None]
 """Value, time, expiry (``FOREVER``: none) and author of a fact."""
@@ -107,7 +107,7 @@ class Accounts:
             zone=np.zeros(size, np.int64),
             due=np.full(size, FOREVER, np.int64),
             changed=np.zeros(size, np.uint8),
-            parts=np.zeros(len(self.plan.components), np.int64),
+            parts=np.zeros(len(self.plan.components) + 1, np.int64),
             notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
         )  # fmt: skip
         if old is not None:
@@ -195,8 +195,8 @@ class Accounts:
         if name == ZONE_FACT:
             return self._zone_number(value) if isinstance(value, str) else NO_FACT
         if name.startswith(OVERRIDE_PREFIX):
-            points = number_cell(value)
-            return points if 0 <= points <= PIN_MAX else NO_FACT
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return number_cell(value) if is_number and 0 <= value <= POINTS_MAX else NO_FACT
         if name in DATE_FACTS:
             return date_cell(value)
         categories = FACT_BY_NAME[name].values

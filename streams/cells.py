@@ -20,8 +20,9 @@ class Cells(NamedTuple):
     ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3)
     int64 holds value, time and expiry of each fact that the plan reads; ``block`` (rows,) int64 which of ``overrides``
     (blocks, targets, 3) int64 is the account's, -1 for none; ``zone`` (rows,) int64 the number of the zone in force;
-    ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components,)
-    int64 is scratch; ``notes`` (NOTES,) int64 counts what is remarkable about events.
+    ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components + 1,)
+    int64 is scratch, its last cell the score of the model ``value``
+    at this evaluation; ``notes`` (NOTES,) int64 counts what is remarkable about events.
     """
 
     i64: npt.NDArray[np.int64]

@@ -54,6 +54,7 @@ from streams.plan import (
     SENT_PARTS,
     SENT_SCORE,
     SINCE_SLOT,
+    VALUE_MODEL,
 )  # fmt: skip
 from streams.rules import join_and_leave  # fmt: skip
 from streams.score import contributions, dimension, override_of, weigh
@@ -158,6 +159,8 @@ def rescore(
             cells.i64[row, model[FELL_AT]] = now
     if m == 0 and plan.scalars[DAILY] != ABSENT:
         note_score(cells, plan, row, evidence, was, band, override != NO_OVERRIDE, now)
+    if m == plan.scalars[VALUE_MODEL]:
+        cells.parts[cells.parts.shape[0] - 1] = score
     sent = int64(cells.i32[row, model[SENT_SCORE]])
     far = NONE not in (score, sent) and abs(score - sent) >= model[MIN_CHANGE]
     if far or band != was:
@@ -187,6 +190,8 @@ def send_episode(
     out[line, fx.EPISODE_ORDINAL] = cells.i32[row, EPISODE + story]
     out[line, fx.SINCE] = cells.i64[row, EPISODE_SINCE + story]
     out[line, fx.REASONS] = reasons
+    value = cells.parts[cells.parts.shape[0] - 1]
+    out[line, fx.VALUE] = value if plan.scalars[VALUE_MODEL] != ABSENT else int64(NONE)
     out[line, fx.EPISODE_CLOSED] = account_kind(cells, row, now) == CLOSED
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]

@@ -240,7 +240,7 @@ class Messages:
             effective_at=instant_text(at),
             since=instant_text(since),
             reasons=reasons,
-            value=None,
+            value=points(line[fx.VALUE]),
             owner=self._accounts.fact(row, "owner", at),
             summary=summary(reasons, ended_by),
             resolved_by=ended_by,

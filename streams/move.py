@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.active import roll_active
 from streams.compiled import int64, kernel
-from streams.days import local_day
+from streams.days import local_day, start_of_day
 from streams.drop import roll_daily
 from streams.due import told_zone
 from streams.layout import ABSENT, DAY, NOW, ZONE
@@ -39,14 +39,14 @@ def roll(cells: Cells, plan: Plan, row: int, day: int) -> None:
 
 @kernel
 def move_to(cells: Cells, plan: Plan, row: int, now: int) -> None:
-    """Move the account's time to ``now``; on a new day the zone that was told last comes into force."""
+    """Move the account's time to ``now``; with a new day the zone that was told when it began comes into force."""
     cells.i64[row, NOW] = now
     zone = int64(cells.zone[row])
     day = local_day(plan.zones, zone, now)
     if day <= int64(cells.u16[row, DAY]):
         return
     roll(cells, plan, row, day)
-    told = told_zone(cells, row, now)
+    told = told_zone(cells, row, start_of_day(plan.zones, zone, day))
     if told != zone:
         cells.zone[row], cells.i32[row, ZONE] = told, plan.zones.codes[told]
         roll(cells, plan, row, local_day(plan.zones, told, now))

@@ -40,6 +40,8 @@ _EPOCH: Final = date(1970, 1, 1)
 DAYS: Final = (date(2101, 1, 1) - _EPOCH).days
 """Days of a calendar."""
 YEAR_DAYS: Final = 365.25
+VALUE: Final = "value"
+"""The model whose score is told beside every episode."""
 _RULE_RINGS: Final = {
     Rule.TICKET_TROUBLE: "tickets_opened",
     Rule.USAGE_SURGE: "activity",
@@ -73,8 +75,8 @@ KIND_FACT, ZONE_FACT, FIXED_FACTS = range(3)
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
     PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, SINCE_FACT, RENEWAL_FACT, ARR_FACT, SEATS_FACT, RENEWAL_DAYS,
-    ARR_FROM, RULE_DAYS, SCALARS,
-) = range(22)  # fmt: skip
+    ARR_FROM, RULE_DAYS, VALUE_MODEL, SCALARS,
+) = range(23)  # fmt: skip
 
 
 class Plan(NamedTuple):
@@ -326,6 +328,7 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> npt.NDAr
             layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
             len(policy.key_features), layout.daily, *slots,
             ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
+            policy.models.index(VALUE) if VALUE in policy.models else ABSENT,
         ],
         np.int64,
     )  # fmt: skip

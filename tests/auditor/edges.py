@@ -292,7 +292,12 @@ def _details(draw: Draw, source: Input) -> Tree:
         return user | _payment(draw)
     page = {"path": rng.choice(PATHS)} if rng.random() < 0.7 else {"url": rng.choice(URLS)}
     feature = {"feature": rng.choice([None, None, "reports", "automation", "unheard-of"])}
-    return user | page | feature | {"user_role": rng.choice([None, None, "member", "member", "admin", "Owner", "BILLING"])}
+    return (
+        user
+        | page
+        | feature
+        | {"user_role": rng.choice([None, None, "member", "member", "admin", "Owner", "BILLING"])}
+    )
 
 
 def _ticket(draw: Draw) -> Tree:
