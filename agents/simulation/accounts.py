@@ -19,6 +19,11 @@ PLANS: Final = ("starter", "team", "business", "enterprise")
 METHODS: Final = ("password", "sso", "magic_link", "api")
 TERMS_DAYS: Final = (14, 30)
 NEWCOMERS: Final = 0.2
+MOVING_PER_YEAR: Final = 0.03
+FAR_DAY: Final = 200_000
+YEAR: Final = 365.25
+REFERENCES_PER_YEAR: Final = 0.3
+REFERS_FROM: Final = 0.6
 WINTER_CLOSED: Final = 0.35
 SUMMER_CLOSED: Final = 0.12
 QUARTER_RUSH: Final = 0.3
@@ -31,20 +36,24 @@ SEATS_MAX: Final = 400
 class Accounts(NamedTuple):
     """Columns with one row per account, in the order of the account number.
 
-    Days are local day numbers; ``season_*`` and ``summer_from`` are days of the year. ``features`` holds a
-    bit for every feature that the account uses, ``weekly`` (accounts x 7) the chance to work on a weekday.
+    Days are local day numbers, ``FAR_DAY`` means never; ``season_*`` and ``summer_from`` are days of the year.
+    ``adopted`` (accounts x features) is the day from which the account uses a feature, ``weekly`` (accounts x 7)
+    the chance to work on a weekday. On ``moves_on`` the account's office moves to the zone ``moves_to``.
+    ``value`` (0..1) is how much of what was agreed the product brings, ``references`` how many were given so far.
     """
 
     ids: list[str]
     archetype: Ints
     kind: Ints
     zone: Ints
+    moves_on: Ints
+    moves_to: Ints
     sector: Ints
     plan: Ints
     seats: Ints
     began: Ints
     method: Ints
-    features: Ints
+    adopted: Ints
     weekly: Floats
     season_from: Ints
     season_days: Ints
@@ -57,11 +66,22 @@ class Accounts(NamedTuple):
     terms_days: Ints
     punctuality: Floats
     arr: Ints
+    value: Floats
+    references: Ints
 
     @property
     def size(self) -> int:
         """Number of accounts."""
         return len(self.ids)
+
+    def zone_on(self, day: int) -> Ints:
+        """Return the number of the zone in which each account works on a local day."""
+        return np.where(self.moves_on <= day, self.moves_to, self.zone)
+
+    def zone_name(self, account: int, day: int) -> str:
+        """Return the name of the zone in which an account works on a local day."""
+        moved = self.moves_on[account] <= day
+        return ZONES[int(self.moves_to[account] if moved else self.zone[account])].name
 
 
 def draw_accounts(rng: np.random.Generator, size: int, first_day: int, days: int) -> Accounts:
@@ -71,18 +91,23 @@ def draw_accounts(rng: np.random.Generator, size: int, first_day: int, days: int
     seats = _seats(rng, archetype)
     plan = np.clip(np.digitize(seats, (3, 10, 40)), 0, len(PLANS) - 1)
     office = np.isin(archetype, [i for i, a in enumerate(ARCHETYPES) if a.hours is Hours.OFFICE])
+    began = _began(rng, size, first_day, days, trials=kind == 1)
+    zone = _stratified(rng, size, [place.share for place in ZONES])
+    value = rng.beta(4.0, 2.0, size)
     arr = np.round(seats * rng.lognormal(np.log(420.0), 0.35, size) * (1 + plan * 0.2), -1).astype(np.int64)
     return Accounts(
         ids=[f"acct-{number:05d}" for number in range(size)],
         archetype=archetype,
         kind=kind,
-        zone=_stratified(rng, size, [zone.share for zone in ZONES]),
+        zone=zone,
+        moves_on=_moves_on(rng, np.maximum(began, first_day)),
+        moves_to=(zone + rng.integers(1, len(ZONES), size)) % len(ZONES),
         sector=rng.integers(0, len(SECTORS), size),
         plan=plan,
         seats=seats,
-        began=_began(rng, size, first_day, days, trials=kind == 1),
+        began=began,
         method=_methods(rng, archetype, seats),
-        features=_features(rng, size),
+        adopted=_adopted(rng, began),
         weekly=_weekly(rng, archetype),
         season_from=rng.integers(0, 365, size),
         season_days=rng.integers(100, 200, size),
@@ -95,6 +120,8 @@ def draw_accounts(rng: np.random.Generator, size: int, first_day: int, days: int
         terms_days=np.array(TERMS_DAYS)[rng.integers(0, len(TERMS_DAYS), size)],
         punctuality=rng.beta(12.0, 1.0, size),
         arr=arr,
+        value=value,
+        references=_references(rng, value, first_day - began),
     )
 
 
@@ -124,11 +151,23 @@ def _methods(rng: np.random.Generator, archetype: Ints, seats: Ints) -> Ints:
     return np.where(np.isin(archetype, machines), METHODS.index("api"), people)
 
 
-def _features(rng: np.random.Generator, size: int) -> Ints:
-    breadth = rng.beta(2.0, 1.5, size)
-    used = rng.random((size, len(FEATURES))) < breadth[:, None]
-    bits: Ints = (used * (1 << np.arange(len(FEATURES)))).sum(axis=1)
-    return bits
+def _moves_on(rng: np.random.Generator, settled: Ints) -> Ints:
+    wait = rng.exponential(1.0, len(settled)) / MOVING_PER_YEAR * YEAR
+    return np.minimum(settled + 1 + wait.astype(np.int64), FAR_DAY)
+
+
+def _adopted(rng: np.random.Generator, began: Ints) -> Ints:
+    """Some features are used from the first weeks, others are found months later, some never."""
+    shape = (len(began), len(FEATURES))
+    used = rng.random(shape) < rng.beta(2.0, 1.5, len(began))[:, None]
+    found = np.floor(rng.gamma(0.8, 60.0, shape)).astype(np.int64)
+    return np.where(used, began[:, None] + found, FAR_DAY)
+
+
+def _references(rng: np.random.Generator, value: Floats, age_days: Ints) -> Ints:
+    """References given before the history begins: by accounts to which the product brings much."""
+    years = np.maximum(age_days, 0) / YEAR
+    return rng.poisson(REFERENCES_PER_YEAR * years * (value > REFERS_FROM))
 
 
 def _weekly(rng: np.random.Generator, archetype: Ints) -> Floats:

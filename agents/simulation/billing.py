@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents.simulation.accounts import KINDS, Accounts
 from agents.simulation.calendars import NO_WORK, ZONES, date_of
 from agents.simulation.clocktext import instant_text
 from agents.simulation.rows import Row
 from schemas.topics import Input
 
 if TYPE_CHECKING:
-    from agents.simulation.arrays import Bools, Ints
+    from datetime import date
+
+    from agents.simulation.accounts import Accounts
+    from agents.simulation.arrays import Bools
+    from agents.simulation.contracts import Contracts
     from agents.simulation.fates import Fates
 
 HOUR_MS: Final = 3_600_000
@@ -28,8 +30,26 @@ LATE_SHARE: Final = 0.08
 TROUBLE_DAYS: Final = 60
 NEVER_PAYS: Final = 0.5
 REFUNDED_NOT_DISPUTED: Final = 0.7
-PAYING_KINDS: Final = tuple(code for code, (name, _) in enumerate(KINDS) if name in {"customer", "partner"})
-CURRENCIES: Final = {"Europe/Berlin": "EUR", "Europe/London": "GBP"}
+DISPUTES_WON: Final = 0.4
+
+
+class Currency(NamedTuple):
+    """A currency that is billed in: its code, its minor units in a unit, and what a unit of our own costs in it."""
+
+    code: str
+    minor: int
+    price: float
+
+
+DOLLAR: Final = Currency("USD", 100, 1.0)
+CURRENCIES: Final = {
+    "Europe/Berlin": Currency("EUR", 100, 0.9),
+    "Europe/London": Currency("GBP", 100, 0.8),
+    "America/Sao_Paulo": Currency("BRL", 100, 5.5),
+    "Asia/Tokyo": Currency("JPY", 1, 150.0),
+    "Australia/Sydney": Currency("AUD", 100, 1.5),
+}
+"""What is billed in by the zone in which an account began; dollars elsewhere. It does not move with an account."""
 
 
 class Invoice(NamedTuple):
@@ -46,15 +66,17 @@ class Invoice(NamedTuple):
 class Billing:
     """Draws the invoices of a day, each with the payments, failures and refunds that follow."""
 
-    def __init__(self, accounts: Accounts, fates: Fates) -> None:
-        self._accounts, self._fates = accounts, fates
-        self._pays = np.isin(accounts.kind, PAYING_KINDS)
-        self._currency = [CURRENCIES.get(ZONES[zone].name, "USD") for zone in accounts.zone.tolist()]
+    def __init__(self, accounts: Accounts, fates: Fates, contracts: Contracts) -> None:
+        self._accounts, self._fates, self._contracts = accounts, fates, contracts
+        self._currency = [CURRENCIES.get(ZONES[zone].name, DOLLAR) for zone in accounts.zone.tolist()]
 
     def draw(self, rng: np.random.Generator, day: int) -> list[Row]:
-        """Return the rows of all invoices issued on a day (billing runs at night, UTC), in no order."""
+        """Return the rows of all invoices issued on a day (billing runs at night, UTC), in no order.
+
+        The night in which a contract begins may be over where the account is: its first invoice comes later.
+        """
         today = date_of(day)
-        due = self._pays & (self._accounts.began <= day) & self._billed(today)
+        due = self._contracts.paying(day - 1) & self._billed(today)
         rows: list[Row] = []
         for account in np.flatnonzero(due).tolist():
             invoice = self._invoice(rng, account, day, today)
@@ -75,19 +97,20 @@ class Billing:
         issued_ms = day * DAY_MS + 2 * HOUR_MS + int(rng.integers(0, HOUR_MS))
         card = bool(self._accounts.pays_by_card[account])
         terms_days = 1 if card else int(self._accounts.terms_days[account])
-        arr = int(self._accounts.arr[account])
+        currency, months = self._currency[account], 12 if self._accounts.yearly[account] else 1
+        price = int(self._contracts.arr[account]) * currency.price * months / 12
         left = int(self._fates.stops_on[account]) - day
         return Invoice(
             account=account,
             payment_id=f"pay-{account:05d}-{today:%Y%m%d}",
-            amount_minor=arr * 100 if self._accounts.yearly[account] else round(arr * 100 / 12),
+            amount_minor=round(price * currency.minor),
             issued_ms=issued_ms,
             due_ms=(day + terms_days + 1) * DAY_MS,
             troubled=bool(self._fates.trouble[account]) and left < TROUBLE_DAYS,
         )
 
     def _by_card(self, rng: np.random.Generator, invoice: Invoice) -> list[Row]:
-        """Charged at once; a failed charge is tried again after three and seven days."""
+        """Charged at once, again after three and seven days; then the card is replaced, unless they are leaving."""
         fails = 0.6 if invoice.troubled else CARD_FAILS
         rows: list[Row] = []
         for attempt in range(CARD_TRIES):
@@ -100,7 +123,9 @@ class Billing:
                 ]
             rows.append(self._row(invoice, at_ms, "failed"))
             fails = 0.7 if invoice.troubled else CARD_RETRY_FAILS
-        return rows
+        if invoice.troubled:
+            return rows
+        return [*rows, self._row(invoice, invoice.issued_ms + int(rng.uniform(8, 25) * DAY_MS), "succeeded")]
 
     def _on_account(self, rng: np.random.Generator, invoice: Invoice) -> list[Row]:
         """Paid by transfer on a weekday: usually before the due date, sometimes days or weeks after it."""
@@ -116,13 +141,18 @@ class Billing:
     def _second_thoughts(self, rng: np.random.Generator, invoice: Invoice, paid_ms: int) -> list[Row]:
         if rng.random() >= (0.15 if invoice.troubled else REFUND_SHARE):
             return []
-        status = "refunded" if rng.random() < REFUNDED_NOT_DISPUTED else "disputed"
-        return [self._row(invoice, paid_ms + int(rng.uniform(0.5, 12.0) * DAY_MS), status)]
+        at_ms = paid_ms + int(rng.uniform(0.5, 12.0) * DAY_MS)
+        if rng.random() < REFUNDED_NOT_DISPUTED:
+            return [self._row(invoice, at_ms, "refunded")]
+        rows = [self._row(invoice, at_ms, "disputed")]
+        if rng.random() < DISPUTES_WON:
+            rows.append(self._row(invoice, at_ms + int(rng.uniform(15, 60) * DAY_MS), "succeeded"))
+        return rows
 
     def _row(self, invoice: Invoice, at_ms: int, status: str) -> Row:
         members = (
             f'"payment_id":"{invoice.payment_id}","status":"{status}","amount_minor":{invoice.amount_minor},'
-            f'"currency":"{self._currency[invoice.account]}","due_at":"{instant_text(invoice.due_ms)}"'
+            f'"currency":"{self._currency[invoice.account].code}","due_at":"{instant_text(invoice.due_ms)}"'
         )
         return Row(at_ms, Input.PAYMENTS, invoice.account, members)
 
@@ -131,31 +161,3 @@ def _on_weekday(at_ms: int) -> int:
     """Move an instant at a weekend to the Monday after it."""
     weekday = date_of(at_ms // DAY_MS).weekday()
     return at_ms + (7 - weekday) * DAY_MS if weekday >= NO_WORK else at_ms
-
-
-def renewal_ms(accounts: Accounts, account: int, day: int) -> int:
-    """Return the instant of the first renewal of an account's contract after a local day."""
-    anchor = date_of(int(accounts.began[account]))
-    today = date_of(day)
-    years = max(1, today.year - anchor.year)
-    renewal = _years_after(anchor, years)
-    renewal = renewal if renewal > today else _years_after(anchor, years + 1)
-    return (renewal - date_of(0)).days * DAY_MS
-
-
-def _years_after(anchor: date, years: int) -> date:
-    return date(anchor.year + years, anchor.month, 1) + timedelta(days=min(anchor.day, 28) - 1)
-
-
-def renews_on(accounts: Accounts, day: int) -> Ints:
-    """Return the accounts whose contract is renewed on a local day."""
-    today = date_of(day)
-    return np.array(
-        [
-            account
-            for account in np.flatnonzero(accounts.began < day - 300).tolist()
-            if (anchor := date_of(int(accounts.began[account]))).month == today.month
-            and min(anchor.day, 28) == today.day
-        ],
-        dtype=np.int64,
-    )

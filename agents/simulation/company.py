@@ -13,8 +13,10 @@ import numpy as np
 from agents.simulation.accounts import draw_accounts
 from agents.simulation.billing import Billing
 from agents.simulation.calendars import ZONES, date_of, offset_ms
+from agents.simulation.changes import draw_changes
 from agents.simulation.clocktext import instant_texts
 from agents.simulation.conditions import Conditions
+from agents.simulation.contracts import Contracts
 from agents.simulation.fates import Rates, draw_fates
 from agents.simulation.intents import Intents
 from agents.simulation.people import draw_people
@@ -74,7 +76,8 @@ class Span:
 class Company:
     """All customers of a simulated product.
 
-    Iterate once to get the events in time order; memory is bounded by about two days of events. The same span
+    Iterate once to get the events in time order; memory is bounded by about two days of events and what tickets and
+    payments of these days will still bring. The same span
     gives the same bytes. ``stops_ms`` is the instant from which each account has no events.
     """
 
@@ -84,20 +87,22 @@ class Company:
         rng = np.random.default_rng([span.seed, 0])
         self.accounts = draw_accounts(rng, span.accounts, self.first_day, span.days)
         self.fates = draw_fates(rng, self.accounts, self.first_day, span.rates)
-        self.people = draw_people(rng, self.accounts, self.fates)
+        self.changes = draw_changes(rng, self.accounts, self.fates, self.first_day, span.rates)
+        self.people = draw_people(rng, self.accounts, self.fates, self.changes, self.first_day + span.days)
         self.stops_ms = np.array([stop_ms(self.accounts, self.fates, a) for a in range(span.accounts)])
         self._at_work: dict[int, Ints] = {}
         self._parts()
 
     def _parts(self) -> None:
-        accounts, people, fates = self.accounts, self.people, self.fates
+        accounts, people, fates, changes = self.accounts, self.people, self.fates, self.changes
         self._conditions = Conditions(accounts, people, self.first_day)
-        self._presence = Presence(accounts, people, fates)
+        self._presence = Presence(accounts, people, fates, changes)
         self._sessions = Sessions(accounts, people, self.span.volume)
-        self._intents = Intents(people, fates)
+        self._intents = Intents(people, fates, changes)
         self._tickets = Tickets(accounts, people, fates)
-        self._billing = Billing(accounts, fates)
-        self._profiles = Profiles(accounts, fates)
+        self._contracts = Contracts(accounts, fates, changes)
+        self._billing = Billing(accounts, fates, self._contracts)
+        self._profiles = Profiles(accounts, fates, self._contracts)
 
     def __iter__(self) -> Iterator[SimulatedEvent]:
         """Yield every event of the span in time order."""
@@ -113,7 +118,9 @@ class Company:
     def truth(self) -> Iterator[dict[str, Any]]:
         """Yield what really happens to each account within the span."""
         for account in range(self.span.accounts):
-            yield truth_of(self.accounts, self.fates, account, self.span.start_ms, self.span.end_ms)
+            yield truth_of(
+                self.accounts, self.fates, self.changes, account, self.span.start_ms, self.span.end_ms
+            )
 
     def at_work(self, day: int) -> Ints:
         """Return the users (row numbers) who use the product on a local day, one of the latest three."""
@@ -122,7 +129,7 @@ class Company:
     def midnights_ms(self, day: int) -> Ints:
         """Return the instant at which a local day begins, per account."""
         begins = np.array([day * DAY_MS - offset_ms(zone.name, day) for zone in ZONES], dtype=np.int64)
-        return begins[self.accounts.zone]
+        return begins[self.accounts.zone_on(day)]
 
     def further_rows(self, rng: np.random.Generator, users: Ints, at_ms: Ints) -> list[Row]:
         """Return one more page visit or log-in for each of ``users``, at ``at_ms``."""
@@ -137,7 +144,8 @@ class Company:
         self._at_work = {day: users, day - 1: self.at_work(day - 1), day - 2: self.at_work(day - 2)}
         rows = self._known_accounts() if day == self.first_day else []
         rows += self._profiles.draw(rng, day, midnights)
-        rows += self._sessions.draw(rng, users, midnights, self._rush(day))
+        rows += self._contracts.draw(rng, day, midnights)
+        rows += self._sessions.draw(rng, day, users, midnights, self._rush(day))
         rows += self._intents.draw(rng, day, users, midnights)
         rows += self._tickets.draw(rng, day, users, midnights)
         return rows + self._billing.draw(rng, day)

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from agents.simulation.accounts import KINDS, Accounts
+from agents.simulation.accounts import FAR_DAY, KINDS, YEAR, Accounts
 
 if TYPE_CHECKING:
     from agents.simulation.arrays import Bools, Ints
 
 DAY_MS: Final = 86_400_000
-FAR_DAY: Final = 200_000
 TRIAL: Final = next(code for code, (name, _) in enumerate(KINDS) if name == "trial")
-YEAR: Final = 365.25
 TRIALS_ENDING: Final = 0.5
 
 
@@ -53,11 +51,19 @@ CAUSE_CODE: Final = {cause.name: code for code, cause in enumerate(CAUSES)}
 
 
 class Rates(NamedTuple):
-    """How often things end: departures and pauses per account and year, and the share that never starts."""
+    """How often things happen, per account and year, and the share of newcomers that never start.
+
+    Ends and rests: leaving, pausing. Changes of those who stay: slow declines, teams that leave (``cutting``) or come
+    (``growing``), looks at upgrades without buying any.
+    """
 
     leaving_per_year: float = 0.25
     pausing_per_year: float = 0.15
     never_starting: float = 0.015
+    declining_per_year: float = 0.08
+    cutting_per_year: float = 0.06
+    growing_per_year: float = 0.1
+    looking_per_year: float = 0.2
 
 
 class Fates(NamedTuple):
@@ -65,6 +71,7 @@ class Fates(NamedTuple):
 
     ``stops_on`` is the last day with any event, ``stops_at_minute`` the local minute of that day at which all
     ends; ``cancel_days`` (accounts x 3) are days on which an administrator opens the cancellation page.
+    ``converts_on`` is the day on which a trial becomes a customer.
     """
 
     outcome: Ints
@@ -76,12 +83,13 @@ class Fates(NamedTuple):
     trouble: Bools
     pauses_from: Ints
     pauses_until: Ints
+    converts_on: Ints
 
 
 def draw_fates(rng: np.random.Generator, accounts: Accounts, first_day: int, rates: Rates) -> Fates:
     """Draw what becomes of every account after ``first_day``."""
     size = accounts.size
-    cause, stops_on = _departures(rng, accounts, first_day, rates)
+    cause, stops_on, converts_on = _departures(rng, accounts, first_day, rates)
     outcome = np.array([int(cause.outcome) for cause in CAUSES])[cause]
     outcome = np.where(stops_on >= FAR_DAY, int(Outcome.STAYS), outcome)
     never = (rng.random(size) < rates.never_starting) & (accounts.began > first_day)
@@ -98,23 +106,25 @@ def draw_fates(rng: np.random.Generator, accounts: Accounts, first_day: int, rat
         trouble=(rng.random(size) < np.array([c.trouble for c in CAUSES])[cause]) & (stops_on < FAR_DAY),
         pauses_from=pauses_from,
         pauses_until=pauses_until,
+        converts_on=np.where(never, FAR_DAY, converts_on),
     )
 
 
 def _departures(
     rng: np.random.Generator, accounts: Accounts, first_day: int, rates: Rates
-) -> tuple[Ints, Ints]:
-    """Cause and last day of every account; ``FAR_DAY`` where it is not in sight."""
+) -> tuple[Ints, Ints, Ints]:
+    """Cause and last day of every account, ``FAR_DAY`` where it is not in sight, and the day a trial is bought."""
     size = accounts.size
     shares = np.array([cause.share for cause in CAUSES])
     cause = rng.choice(len(CAUSES), size, p=shares / shares.sum())
     years = rng.exponential(1.0, size) / max(rates.leaving_per_year, 1e-9)
     wait = np.minimum(years * YEAR, float(FAR_DAY)).astype(np.int64)
     stops_on = np.minimum(np.maximum(accounts.began + 21, first_day) + wait, FAR_DAY)
-    trial = (accounts.kind == TRIAL) & (rng.random(size) < TRIALS_ENDING)
-    length = rng.integers(14, 31, size)
-    ends_on = np.where(trial, accounts.began + length, stops_on)
-    return np.where(trial, CAUSE_CODE["trial_ended"], cause), ends_on
+    trial, ending = accounts.kind == TRIAL, rng.random(size) < TRIALS_ENDING
+    decided_on = accounts.began + rng.integers(14, 31, size)
+    ends_on = np.where(trial & ending, decided_on, stops_on)
+    converts_on = np.where(trial & ~ending & (decided_on < ends_on), decided_on, FAR_DAY)
+    return np.where(trial & ending, CAUSE_CODE["trial_ended"], cause), ends_on, converts_on
 
 
 def _pauses(rng: np.random.Generator, accounts: Accounts, first_day: int, rates: Rates) -> tuple[Ints, Ints]:

@@ -12,12 +12,14 @@ from schemas.topics import Input
 
 if TYPE_CHECKING:
     from agents.simulation.arrays import Ints
+    from agents.simulation.changes import Changes
     from agents.simulation.fates import Fates
     from agents.simulation.people import People
 
 CURIOUS_CHANCE: Final = 0.04 / 365
 REFUND_CHANCE: Final = 0.06 / 365
-UPGRADE_CHANCE: Final = 0.5 / 365
+LOOK_CHANCE: Final = 0.25
+"""of an administrator at work, on each day on which an upgrade is considered"""
 LEAVING: Final = ("/app/settings/billing", "/help/refund-faq", "/account/cancel")
 CURIOUS: Final = ("/app/settings/billing", "/account/cancel")
 REFUND: Final = ("/help/search", "/help/refund-faq")
@@ -25,13 +27,14 @@ GROWING: Final = ("/pricing", "/upgrade", "/pricing")
 
 
 class Intents:
-    """Draws the rare visits of a day. Planned cancellations come from the fates, the rest by chance.
+    """Draws the rare visits of a day. Cancellations and purchases are planned, the rest comes by chance.
 
-    Chance visits are made only by administrators who are at work that day, so they add no active day.
+    Looks at upgrades and chance visits are made only by administrators who are at work that day, so they add no
+    active day.
     """
 
-    def __init__(self, people: People, fates: Fates) -> None:
-        self._people, self._fates = people, fates
+    def __init__(self, people: People, fates: Fates, changes: Changes) -> None:
+        self._people, self._fates, self._changes = people, fates, changes
 
     def draw(self, rng: np.random.Generator, day: int, users: Ints, midnights_ms: Ints) -> list[Row]:
         """Return the rows of a local day; ``users`` are the row numbers of the people at work."""
@@ -41,7 +44,9 @@ class Intents:
             pages = LEAVING[int(rng.integers(0, 2)) :]
             rows += self._walk(rng, admin, pages, self._morning(admin, midnights_ms))
         admins = users[(self._people.role[users] == ADMIN) & (self._people.place[users] == 0)]
-        for pages, chance in ((CURIOUS, CURIOUS_CHANCE), (REFUND, REFUND_CHANCE), (GROWING, UPGRADE_CHANCE)):
+        considers = (self._changes.looks_from <= day) & (day < self._changes.looks_until)
+        growing = np.where(considers[self._people.account[admins]], LOOK_CHANCE, 0.0)
+        for pages, chance in ((CURIOUS, CURIOUS_CHANCE), (REFUND, REFUND_CHANCE), (GROWING, growing)):
             for admin in admins[rng.random(len(admins)) < chance].tolist():
                 rows += self._walk(rng, admin, pages, self._morning(admin, midnights_ms))
         return rows

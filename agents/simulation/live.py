@@ -47,14 +47,14 @@ class Padding:
 
     def _users(self, now_ms: int) -> Ints:
         """Users who are at work on the local day that it is for them now, in accounts that still exist."""
-        people, zone = self._company.people.account, self._company.accounts.zone
+        people, accounts = self._company.people.account, self._company.accounts
         today_by_zone = np.array([_local_day(place.name, now_ms) for place in ZONES])
         found = []
         for day in np.unique(today_by_zone).tolist():
             users = self._company.at_work(day)
             account = people[users]
             goes_on = self._company.stops_ms[account] > now_ms
-            found.append(users[goes_on & (today_by_zone[zone[account]] == day)])
+            found.append(users[goes_on & (today_by_zone[accounts.zone_on(day)[account]] == day)])
         return np.concatenate(found)
 
 

@@ -25,6 +25,10 @@ INTEGRATION: Final = ROLES.index("integration")
 TABLE_SIZE: Final = 512
 
 
+TOLD_BY_PATH: Final = frozenset({"reports", "automation"})
+"""Features of the oldest pages, whose visits the web application tells by their path alone."""
+
+
 class Page(NamedTuple):
     """A page: its path, the feature behind it (if any), and the relative weight that each role gives it."""
 
@@ -74,13 +78,18 @@ def _table(role: int) -> Ints:
     return np.searchsorted(ends, (np.arange(TABLE_SIZE) + 0.5) / TABLE_SIZE)
 
 
-def feature_bits() -> Ints:
-    """Return the bit that an account must have to use a page, by page number; 0 where everyone may."""
-    return np.array([0 if page.feature is None else 1 << FEATURES.index(page.feature) for page in PAGES])
+def needed_features() -> Ints:
+    """Return the number of the feature that an account must have to use a page, by page number; -1: none."""
+    return np.array([-1 if page.feature is None else FEATURES.index(page.feature) for page in PAGES])
 
 
-def page_text(page: int, role: int) -> str:
-    """Return the JSON members that say which page it was and who the visitor is to the account."""
-    feature = PAGES[page].feature
-    named = "" if feature is None else f'"feature":"{feature}",'
-    return f'"path":"{PAGES[page].path}",{named}"user_role":"{ROLES[role]}"'
+def page_text(page: int, role: int, *, mobile: bool = False) -> str:
+    """Return the JSON members that say which page it was and who the visitor is to the account.
+
+    The mobile app has no paths: it tells the feature alone, where there is one.
+    """
+    path, feature = f'"path":"{PAGES[page].path}",', PAGES[page].feature
+    named = f'"feature":"{feature}",'
+    if feature is None or (feature in TOLD_BY_PATH and not mobile):
+        return f'{path}"user_role":"{ROLES[role]}"'
+    return f'{"" if mobile else path}{named}"user_role":"{ROLES[role]}"'

@@ -9,14 +9,16 @@ import numpy as np
 from agents.simulation.accounts import Accounts, cadence_of, hours_of
 from agents.simulation.archetypes import ARCHETYPES, Cadence, Hours
 from agents.simulation.calendars import NO_WORK, ZONES, closing_day, date_of, is_holiday
-from agents.simulation.fates import Fates, Outcome
+from agents.simulation.fates import Outcome
 from agents.simulation.people import People, on_holiday
 
 if TYPE_CHECKING:
     from datetime import date
 
     from agents.simulation.arrays import Bools, Floats, Ints
+    from agents.simulation.changes import Changes
     from agents.simulation.conditions import Conditions
+    from agents.simulation.fates import Fates
 
 QUARTER: Final = 3
 ROTA_DAYS: Final = 8
@@ -29,8 +31,8 @@ CAMPAIGN_FLOOR: Final = 0.35
 class Presence:
     """The chance that each user works on a day, and the draw of who does."""
 
-    def __init__(self, accounts: Accounts, people: People, fates: Fates) -> None:
-        self._accounts, self._people, self._fates = accounts, people, fates
+    def __init__(self, accounts: Accounts, people: People, fates: Fates, changes: Changes) -> None:
+        self._accounts, self._people, self._fates, self._changes = accounts, people, fates, changes
         self._cadence, self._hours = cadence_of(accounts), hours_of(accounts)
         self._quiet = np.array([kind.quiet for kind in ARCHETYPES])[accounts.archetype]
         self._shifts = (self._cadence == Cadence.SHIFTS)[people.account]
@@ -43,7 +45,8 @@ class Presence:
         chance = self._account_chance(day, today, conditions)[people.account]
         on_shift = (day + people.crew) % ROTA_DAYS < SHIFT_DAYS
         chance = np.where(self._shifts & ~on_shift, np.minimum(chance, self._quiet_user), chance)
-        chance *= people.diligence * conditions.attention * self._fading(day)[people.account]
+        fallen = self._fading(day) * self._changes.declined(day)
+        chance *= people.diligence * conditions.attention * fallen[people.account]
         employed = (people.joined <= day) & (day < people.left)
         here = employed & ~on_holiday(people, today.timetuple().tm_yday, today.year)
         return np.flatnonzero((rng.random(len(chance)) < chance) & here)
@@ -66,7 +69,7 @@ class Presence:
     def _busy(self, day: int, today: date, conditions: Conditions) -> Bools:
         """Tell which accounts are in a working phase of their cadence."""
         accounts, cadence = self._accounts, self._cadence
-        closes = np.array([closing_day(zone.calendar, day) for zone in ZONES])[accounts.zone]
+        closes = np.array([closing_day(zone.calendar, day) for zone in ZONES])[accounts.zone_on(day)]
         in_season = (today.timetuple().tm_yday - accounts.season_from) % 365 < accounts.season_days
         always = (cadence == Cadence.WEEK) | (cadence == Cadence.SHIFTS)
         closing = ((cadence == Cadence.MONTH_END) & (closes > 0)) | (
@@ -77,7 +80,7 @@ class Presence:
         return busy
 
     def _is_holiday(self, day: int) -> Bools:
-        return np.array([is_holiday(zone.calendar, day) for zone in ZONES])[self._accounts.zone]
+        return np.array([is_holiday(zone.calendar, day) for zone in ZONES])[self._accounts.zone_on(day)]
 
     def _shut(self, today: date) -> Bools:
         """Tell which accounts are closed as a whole: the turn of the year, two weeks in summer."""
@@ -89,7 +92,8 @@ class Presence:
     def _absent(self, day: int) -> Bools:
         fates = self._fates
         paused = (fates.pauses_from <= day) & (day < fates.pauses_until)
-        absent: Bools = paused | (fates.outcome == Outcome.NEVER_STARTS) | (self._accounts.began > day)
+        early = (self._accounts.began > day) | (self._accounts.moves_on == day)
+        absent: Bools = paused | (fates.outcome == Outcome.NEVER_STARTS) | early
         return absent
 
     def _fading(self, day: int) -> Floats:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents.simulation.clocktext import instant_text
+from schemas.topics import Input
 
 if TYPE_CHECKING:
-    from schemas.topics import Input
+    from collections.abc import Mapping
 
 
 class Row(NamedTuple):
@@ -15,3 +19,12 @@ class Row(NamedTuple):
     topic: Input
     account: int
     members: str
+
+
+def facts_row(
+    account: int, at_ms: int, facts: Mapping[str, Any], author: str, expires_ms: int | None = None
+) -> Row:
+    """Return the row that tells facts of an account."""
+    text = json.dumps(facts, separators=(",", ":"))
+    until = "" if expires_ms is None else f',"expires_at":"{instant_text(expires_ms)}"'
+    return Row(at_ms, Input.ACCOUNT_FACTS, account, f'"facts":{text},"author":"{author}"{until}')

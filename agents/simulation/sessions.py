@@ -9,7 +9,7 @@ import numpy as np
 from agents.simulation.accounts import METHODS, Accounts, hours_of
 from agents.simulation.archetypes import ARCHETYPES, Hours
 from agents.simulation.arrays import Bools, Ints, owners_of, places_in, running_sums
-from agents.simulation.pages import HOME, PAGES, ROLES, TABLE_SIZE, feature_bits, page_text, role_tables
+from agents.simulation.pages import HOME, PAGES, ROLES, TABLE_SIZE, needed_features, page_text, role_tables
 from agents.simulation.rows import Row
 from schemas.topics import Input
 
@@ -40,16 +40,25 @@ class Sessions:
         self._more = volume * np.array([kind.sessions for kind in ARCHETYPES])[accounts.archetype]
         mean_pages = np.array([kind.pages for kind in ARCHETYPES])[accounts.archetype]
         self._page_chance = 1.0 / np.maximum(1.0, volume * mean_pages)
-        self._tables, self._bits = role_tables(), feature_bits()
-        places = range(len(PAGES))
-        self._page_texts = [[page_text(page, role) for page in places] for role in range(len(ROLES))]
+        self._tables, self._needed = role_tables(), needed_features()
+        places, roles = range(len(PAGES)), range(len(ROLES))
+        self._page_texts = [
+            [page_text(page, role, mobile=mobile) for page in places]
+            for mobile in (False, True)
+            for role in roles
+        ]
+        self._face = people.role + people.mobile * len(ROLES)
+        self._used = self._used_on(0)
         self._method_texts = [f'"method":"{name}","success":' for name in METHODS]
 
-    def draw(self, rng: np.random.Generator, users: Ints, midnights_ms: Ints, rush: Bools) -> list[Row]:
+    def draw(
+        self, rng: np.random.Generator, day: int, users: Ints, midnights_ms: Ints, rush: Bools
+    ) -> list[Row]:
         """Return the rows of a local day, in no order.
 
         ``midnights_ms`` is the instant of each account's midnight, ``rush`` marks accounts with a busy day.
         """
+        self._used = self._used_on(day)
         account = self._people.account[users]
         more = rng.poisson(self._more[account] * np.where(rush[account], 2.0, 1.0))
         machine = self._hours[account] == Hours.MACHINE
@@ -66,6 +75,10 @@ class Sessions:
         dwell_ms = np.minimum(rng.lognormal(10.3, 1.0, len(visitor)), 1_200_000.0).astype(np.int64)
         visits = self._visit_rows(visitor, seen_ms, self._pages(rng, visitor), dwell_ms)
         return self._login_rows(user[logs_in], at_ms[logs_in], "true") + visits
+
+    def _used_on(self, day: int) -> Bools:
+        """Tell which features each account has found by a day; the last column, for pages without any, is true."""
+        return np.pad(self._accounts.adopted <= day, ((0, 0), (0, 1)), constant_values=True)
 
     def _starts(self, rng: np.random.Generator, user: Ints, place: Ints, count: Ints) -> Ints:
         """Milliseconds after midnight at which each session begins."""
@@ -120,15 +133,13 @@ class Sessions:
 
     def _pages(self, rng: np.random.Generator, visitor: Ints) -> Ints:
         page = self._tables[self._people.role[visitor], rng.integers(0, TABLE_SIZE, len(visitor))]
-        needed = self._bits[page]
-        used = self._accounts.features[self._people.account[visitor]]
-        return np.where((needed == 0) | (needed & used > 0), page, HOME)
+        return np.where(self._used[self._people.account[visitor], self._needed[page]], page, HOME)
 
     def _visit_rows(self, visitor: Ints, at_ms: Ints, page: Ints, dwell_ms: Ints) -> list[Row]:
         ids, texts = self._people.ids, self._page_texts
-        account, role = self._people.account[visitor], self._people.role[visitor]
-        columns = [column.tolist() for column in (at_ms, account, role, page, dwell_ms, visitor)]
+        account, face = self._people.account[visitor], self._face[visitor]
+        columns = [column.tolist() for column in (at_ms, account, face, page, dwell_ms, visitor)]
         return [
-            Row(at, _VISIT, owner, f'"user_id":"{ids[who]}",{texts[kind][place]},"duration_ms":{dwell}')
-            for at, owner, kind, place, dwell, who in zip(*columns, strict=True)
+            Row(at, _VISIT, owner, f'"user_id":"{ids[who]}",{texts[shown][place]},"duration_ms":{dwell}')
+            for at, owner, shown, place, dwell, who in zip(*columns, strict=True)
         ]

@@ -23,9 +23,16 @@ TROUBLE_CHANCE: Final = 0.08
 TROUBLE_DAYS: Final = 60
 INCIDENT_CHANCE: Final = 1 / 35
 REPORTS_INCIDENT: Final = 0.35
+NEVER_H: Final = float("inf")
 ANSWERS_SURVEY: Final = 0.35
 BY_USER: Final = 0.5
 TOPICS: Final = ("how-to", "billing", "bug", "feature-request", "feature-gap", "stability", "performance")
+EVERYDAY_TOPICS: Final = (0.36, 0.12, 0.24, 0.13, 0.04, 0.04, 0.07)
+WISHES: Final = ("feature-request", "feature-gap")
+ON_THE_LIST: Final = 0.4
+"""Share of wishes that stay open until they are built or given up; the others are answered."""
+LOST: Final = 0.01
+"""Share of all other tickets that nobody ever closes."""
 SEVERITIES: Final = ("low", "normal", "high", "urgent")
 EVERYDAY_SEVERITY: Final = (0.3, 0.52, 0.14, 0.04)
 INCIDENT_SEVERITY: Final = (0.0, 0.15, 0.6, 0.25)
@@ -70,7 +77,7 @@ class Tickets:
                 user=int(users[place]),
                 opened_ms=self._working_hour(rng, int(users[place]), midnights_ms),
                 severity=int(rng.choice(4, p=EVERYDAY_SEVERITY)),
-                tags=(TOPICS[int(rng.integers(0, len(TOPICS)))],),
+                tags=(TOPICS[int(rng.choice(len(TOPICS), p=EVERYDAY_TOPICS))],),
                 troubled=bool(trouble[place]),
             )
             for place in picked.tolist()
@@ -94,32 +101,50 @@ class Tickets:
             minute = began_minute + rng.gamma(2.0, 35.0)
             at_ms = int(midnights_ms[self._people.account[user]]) + int(minute * MINUTE_MS)
             severity = int(rng.choice(4, p=INCIDENT_SEVERITY))
-            openings.append(Opening(user, at_ms, severity, ("incident", feature), bool(trouble[place])))
+            openings.append(Opening(user, at_ms, severity, ("outage", feature), bool(trouble[place])))
         return openings
 
     def _life(self, rng: np.random.Generator, opening: Opening) -> list[Row]:
-        """Opened, commented, perhaps escalated, resolved, perhaps reopened and resolved again."""
+        """Opened, commented, perhaps escalated, resolved, perhaps reopened and resolved again; then the survey."""
         self._opened += 1
-        slow = 3.0 if opening.troubled else 1.0
-        open_for_h = float(rng.lognormal(np.log(16.0 * slow), 0.9))
-        steps = [(0.0, "opened"), *self._comments(rng, open_for_h)]
+        open_for_h = self._open_for_h(rng, opening)
+        steps = [(0.0, "opened"), *self._comments(rng, min(open_for_h, 240.0))]
         if rng.random() < (0.5 if opening.troubled else 0.04 + 0.05 * opening.severity):
-            steps.append((open_for_h * rng.uniform(0.2, 0.7), "escalated"))
-        steps.append((open_for_h, "resolved"))
-        if rng.random() < (0.3 if opening.troubled else 0.06):
-            again_h = open_for_h + rng.uniform(2.0, 60.0)
-            steps += [(again_h, "reopened"), (again_h + rng.lognormal(2.5, 0.7), "resolved")]
-        return [self._row(rng, opening, after_h, action) for after_h, action in sorted(steps)]
+            steps.append((min(open_for_h, 240.0) * rng.uniform(0.2, 0.7), "escalated"))
+        if open_for_h < NEVER_H:
+            steps.append((open_for_h, "resolved"))
+            if rng.random() < (0.3 if opening.troubled else 0.06):
+                again_h = open_for_h + rng.uniform(2.0, 60.0)
+                steps += [(again_h, "reopened"), (again_h + rng.lognormal(2.5, 0.7), "resolved")]
+        rows = [
+            self._row(opening, after_h, action, by_user=self._by_user(rng, action))
+            for after_h, action in sorted(steps)
+        ]
+        if open_for_h < NEVER_H and rng.random() < ANSWERS_SURVEY:
+            answered_h = max(steps)[0] + rng.uniform(0.2, 72.0)
+            csat = f',"csat":{self._csat(rng, opening)}'
+            rows.append(self._row(opening, answered_h, "resolved", csat, by_user=True))
+        return rows
+
+    def _open_for_h(self, rng: np.random.Generator, opening: Opening) -> float:
+        """Hours until a ticket is resolved first, ``NEVER_H`` if it never is."""
+        if rng.random() < LOST:
+            return NEVER_H
+        if opening.tags[0] in WISHES and rng.random() < ON_THE_LIST:
+            return float(rng.uniform(20.0, 400.0) * 24.0)
+        slow = 3.0 if opening.troubled else 1.0
+        return float(rng.lognormal(np.log(16.0 * slow), 0.9))
 
     def _comments(self, rng: np.random.Generator, open_for_h: float) -> list[tuple[float, str]]:
         times: Floats = rng.random(int(rng.integers(0, 4))) * open_for_h
         return [(float(after_h), "commented") for after_h in times]
 
-    def _row(self, rng: np.random.Generator, opening: Opening, after_h: float, action: str) -> Row:
+    def _by_user(self, rng: np.random.Generator, action: str) -> bool:
+        """Tell who did it: tickets are resolved by the company's own people, comments come from both sides."""
+        return action != "resolved" and (action != "commented" or rng.random() < BY_USER)
+
+    def _row(self, opening: Opening, after_h: float, action: str, csat: str = "", *, by_user: bool) -> Row:
         tags = ",".join(f'"{tag}"' for tag in opening.tags)
-        satisfied = action == "resolved" and rng.random() < ANSWERS_SURVEY
-        csat = f',"csat":{self._csat(rng, opening)}' if satisfied else ""
-        by_user = action in {"opened", "reopened", "escalated"} or rng.random() < BY_USER
         user = f'"user_id":"{self._people.ids[opening.user]}",' if by_user else ""
         members = (
             f'{user}"ticket_id":"tk-{self._opened:06d}","action":"{action}",'

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from agents.simulation import Company, Rates, SimulatedEvent, Span
-from agents.simulation.calendars import ZONES, offset_ms
+from agents.simulation.calendars import offset_ms
+from schemas.topics import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000  # 2025-01-01 UTC
 ACTIVITY = ("LOGINS", "PAGE_VISITS")
+Told = dict[Input, list[tuple[str, int, dict[str, Any]]]]
 
 
 def span(**changed: Any) -> Span:
@@ -41,20 +47,36 @@ def events(company: Company) -> list[SimulatedEvent]:
 
 
 @pytest.fixture(scope="session")
+def told(events: list[SimulatedEvent]) -> Told:
+    """Account, instant in ms and members of every event, by input, in time order."""
+    return told_by(events)
+
+
+def told_by(events: Iterable[SimulatedEvent]) -> Told:
+    found: Told = {topic: [] for topic in Input}
+    for event in events:
+        found[event.topic].append((event.account_id, event.occurred_ms, msgspec.json.decode(event.body)))
+    return found
+
+
+@pytest.fixture(scope="session")
 def truths(company: Company) -> dict[str, dict[str, Any]]:
     return {str(truth["account_id"]): truth for truth in company.truth()}
 
 
 @pytest.fixture(scope="session")
 def active_days(company: Company, events: list[SimulatedEvent]) -> dict[str, list[int]]:
+    return active_days_of(company, events)
+
+
+def active_days_of(company: Company, events: Iterable[SimulatedEvent]) -> dict[str, list[int]]:
     """Sorted local days with a log-in or page visit, by account."""
-    zone = {
-        name: ZONES[int(z)].name for name, z in zip(company.accounts.ids, company.accounts.zone, strict=True)
-    }
+    numbers = {name: number for number, name in enumerate(company.accounts.ids)}
     days: defaultdict[str, set[int]] = defaultdict(set)
     for event in events:
         if event.topic.name in ACTIVITY:
-            local_ms = event.occurred_ms + offset_ms(zone[event.account_id], event.occurred_ms // DAY_MS)
+            zone = company.accounts.zone_name(numbers[event.account_id], event.occurred_ms // DAY_MS)
+            local_ms = event.occurred_ms + offset_ms(zone, event.occurred_ms // DAY_MS)
             days[event.account_id].add(local_ms // DAY_MS)
     return {name: sorted(found) for name, found in days.items()}
 
