@@ -117,7 +117,11 @@ def decline_text(evidence: DeclineEvidence) -> str:
 def never_started_text(evidence: NeverStartedEvidence) -> str:
     """Return the sentence of an account without any activity since its start."""
     days = evidence.days_since_start
-    since = f"in the {many(days, 'day')} since it started" if days else "since it started today"
+    since = (
+        f"in the {many(days, 'day')} since it became a customer"
+        if days
+        else "since it became a customer today"
+    )
     return f"Never active {since}; the limit is {many(evidence.limit_days, 'day')}."
 
 
@@ -129,7 +133,7 @@ def payment_trouble_text(evidence: PaymentTroubleEvidence) -> str:
         (evidence.failed, "failed"),
         (evidence.reversed, "refunded or disputed"),
     )
-    return f"{counts or 'No payment is late, failed, refunded or disputed'}."
+    return f"{counts or 'No payment was late, failed, refunded or disputed lately'}."
 
 
 def ticket_trouble_text(evidence: TicketTroubleEvidence) -> str:

@@ -103,13 +103,13 @@ OPEN: Final = [
     (decline(1.0, 4.833), "Active 1 day a week in the last weeks, 4.83 before."),
     (decline(0.0, 4.0), "Not active in the last weeks, 4 before."),
     (decline(0.0, 0.0), "Not active in the last weeks, not at all before."),
-    (never_started(21), "Never active in the 21 days since it started; the limit is 14 days."),
-    (never_started(1), "Never active in the 1 day since it started; the limit is 14 days."),
-    (never_started(0), "Never active since it started today; the limit is 14 days."),
+    (never_started(21), "Never active in the 21 days since it became a customer; the limit is 14 days."),
+    (never_started(1), "Never active in the 1 day since it became a customer; the limit is 14 days."),
+    (never_started(0), "Never active since it became a customer today; the limit is 14 days."),
     (payments(1, 2, 0), "1 payment late, 2 failed."),
     (payments(0, 2, 1), "2 payments failed, 1 refunded or disputed."),
     (payments(0, 0, 1), "1 payment refunded or disputed."),
-    (payments(0, 0, 0), "No payment is late, failed, refunded or disputed."),
+    (payments(0, 0, 0), "No payment was late, failed, refunded or disputed lately."),
     (
         tickets(6, 1.5, 1, 2),
         "6 tickets opened in the last 7 days (usually 1.5), 1 escalated, 2 open for too long.",
@@ -151,7 +151,7 @@ OVER: Final = [
     (
         never_started(20),
         ResolvedBy.ACTIVITY,
-        "activity was seen). It was: Never active in the 20 days since it started; the limit is 14 days.",
+        "activity was seen). It was: Never active in the 20 days since it became a customer; the limit is 14 days.",
     ),
     (
         risk_page(1, admin=False),
@@ -168,7 +168,7 @@ OVER: Final = [
         payments(0, 0, 0),
         ResolvedBy.CONDITION_OVER,
         "no longer the case). It was: Trouble with payments. "
-        "Now: No payment is late, failed, refunded or disputed.",
+        "Now: No payment was late, failed, refunded or disputed lately.",
     ),
     (
         payments(0, 1, 0),
