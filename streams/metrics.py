@@ -194,9 +194,9 @@ def breadth(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
 
 @kernel
 def start_day(cells: Cells, plan: Plan, row: int, now: int) -> int:
-    """Return the local day on which the account became a customer: as told, else that of its first event."""
-    told = fact(cells, row, plan.scalars[SINCE_FACT], now)
-    return told if told != NO_VALUE else int64(cells.u16[row, FIRST_DAY])
+    """Return the local day on which the account became a customer, as told, but none before its first event."""
+    told = fact(cells, row, plan.scalars[SINCE_FACT], now)  # NO_VALUE is less than any day
+    return max(told, int64(cells.u16[row, FIRST_DAY]))
 
 
 @kernel

@@ -272,7 +272,7 @@ class History:
         """Return the local day on which the account became a customer, as far as is known."""
         assert self.first_day is not None
         since = day_told(self.fact("customer_since", now_ms))
-        return self.first_day if since is None else since
+        return self.first_day if since is None else max(self.first_day, since)
 
     def risk_visits(self, quiet_ms: int, repeat_after_ms: int) -> RiskVisits | None:
         """Fold all visits to risk pages, in the order in which they were taken."""

@@ -131,8 +131,8 @@ def test_key_features_are_used_by_path_or_by_name() -> None:
     found = run(events, policy=policy, models=[breadth])
     assert found.final["acme"]["models"]["test"]["score"] == 33_300
     assert measured(events, metric("first_use"), policy=policy) == pytest.approx(13 / 3, abs=0.0005)
-    since = facts(days_on(10.1), customer_since="2026-01-02")
-    assert measured([*events, since], metric("first_use"), policy=policy) == pytest.approx(22 / 3, abs=0.0005)
+    since = facts(days_on(10.1), customer_since="2026-01-07")
+    assert measured([*events, since], metric("first_use"), policy=policy) == pytest.approx(9 / 3, abs=0.0005)
     assert measured(events, metric("active_days", "key_feature_pages", 7), policy=policy) == 1
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.zones import zone_table
+from agents.program import load_program
+from agents.zones import ZoneDatabase, zone_table
 from schemas.errors import ConfigError
-from streams.days import Zone, local_day, segment
+from streams.days import Zone, local_day, one_zone, segment
 
 ZONES = (
     "UTC",
@@ -37,7 +38,7 @@ def offset_ms(name: str, at_ms: int) -> int:
 
 
 def table_offset_ms(zone: Zone, at_ms: int) -> int:
-    return int(zone.offsets[segment(zone, at_ms)])
+    return int(zone.offsets[segment(one_zone(zone), 0, at_ms)])
 
 
 @given(st.sampled_from(ZONES), st.integers(0, END_MS))
@@ -58,7 +59,7 @@ def test_every_transition_is_exact(name: str) -> None:
 @given(st.sampled_from(ZONES), st.integers(0, END_MS))
 def test_the_local_day_is_the_calendar_s(name: str, at_ms: int) -> None:
     date = (EPOCH + timedelta(milliseconds=at_ms)).astimezone(ZoneInfo(name)).date()
-    assert local_day(table(name), at_ms) == (date - EPOCH.date()).days
+    assert local_day(one_zone(table(name)), 0, at_ms) == (date - EPOCH.date()).days
 
 
 def test_a_table_is_two_rising_arrays_of_int64() -> None:
