@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from schemas.evidence import ReengagedEvidence, ReengagedReason, SilenceEvidence, SilenceReason
 from schemas.outputs import (
     AccountView,
     Cause,
@@ -15,11 +16,7 @@ from schemas.outputs import (
     Episode,
     Level,
     ModelScore,
-    ReengagedEvidence,
-    ReengagedReason,
     ScoreChange,
-    SilenceEvidence,
-    SilenceReason,
 )
 from schemas.reasons import CauseKind, Severity, Status
 from schemas.topics import Input, Output

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from zlib import crc32
 
 import numba
 import numpy as np
-from numba.core import cgutils, types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.imputils import lower_getattr_generic
-from numba.core.typed_passes import NativeLowering
-from numba.core.typing.templates import AttributeTemplate, infer_getattr
-from numba.extending import intrinsic, models, register_model
+
+from streams.linking import Part, Whole, address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +27,7 @@ def kernel(function: Function) -> Function:
         "_nrt": False,
         "no_cfunc_wrapper": True,
         "no_cpython_wrapper": True,
-        "pipeline_class": _compiler(_PartLowering),
+        "pipeline_class": Part,
     }
     return cast("Function", numba.njit(**options)(function))
 
@@ -46,125 +39,17 @@ def entry(function: Function) -> Function:
     the whole core, so that a change of any of them starts an empty one.
     """
     options: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True, "cache": True}
-    options["pipeline_class"] = _compiler(_WholeLowering)
+    options["pipeline_class"] = Whole
     return cast("Function", numba.njit(**options)(function))
-
-
-class _Whole(JITCodeLibrary):  # type: ignore[misc]
-    """The code of an entry, with that of all kernel functions that it uses."""
-
-    def add_linking_library(self, library: Any) -> None:
-        """Take in a library that is called from here, and what that calls."""
-        super().add_linking_library(library)
-        if isinstance(library, _Part):
-            self._linking_libraries += library._linking_libraries  # noqa: SLF001
-
-
-class _Part(_Whole):
-    """The code of a kernel function: linked into the entries that use it, never optimized or made executable alone."""
-
-    def _optimize_functions(self, module: Any) -> None:
-        module.data_layout = self._codegen._data_layout  # noqa: SLF001
-
-    def finalize(self) -> None:
-        """Be ready to be linked."""
-        self._raise_if_finalized()
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _PartLowering(NativeLowering):  # type: ignore[misc]
-    _name = "part_lowering"
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.flags.no_compile = True
-        super().run_pass(state)
-        found, key = (
-            state["cr"],
-            [].append,
-        )  # numba wants a built-in method here, only to tell functions apart
-        state.targetctx.insert_user_function(key, found.fndesc, [state.library])
-        state["cr"] = found._replace(cfunc=key)
-        return True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _WholeLowering(NativeLowering):  # type: ignore[misc]
-    _name = "whole_lowering"
-
-    def run_pass(self, state: Any) -> bool:
-        state.library = _Whole(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.library.enable_object_caching()
-        return bool(super().run_pass(state))
-
-
-def _compiler(lowering: type[NativeLowering]) -> type[CompilerBase]:
-    class Compiler(CompilerBase):  # type: ignore[misc]
-        def define_pipelines(self) -> list[Any]:
-            passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-            passes.passes = [
-                (lowering if step is NativeLowering else step, what) for step, what in passes.passes
-            ]
-            passes._finalized = False  # noqa: SLF001
-            passes.finalize()
-            return [passes]
-
-    return Compiler
-
-
-class Reference(types.Type):
-    """A named tuple by its address; its fields are read where they are used."""
-
-    def __init__(self, target: types.NamedTuple) -> None:
-        self.target = target
-        digest = crc32(
-            target.name.encode()
-        )  # names of types are part of every symbol: short ones compile faster
-        super().__init__(name=f"Reference({target.instance_class.__name__}:{digest:08x})")
-
-
-@register_model(Reference)
-class _ReferenceModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Reference) -> None:
-        super().__init__(manager, kind, manager.lookup(kind.target).get_value_type().as_pointer())
-
-
-@infer_getattr
-class _ReferenceFields(AttributeTemplate):
-    key = Reference
-
-    def generic_resolve(self, kind: Reference, field: str) -> types.Type | None:
-        if field not in kind.target.fields:
-            return None
-        found = kind.target.types[kind.target.fields.index(field)]
-        return Reference(found) if isinstance(found, types.NamedTuple) else found
-
-
-@lower_getattr_generic(Reference)
-def _read_field(_: Any, builder: Any, kind: Reference, address: Any, field: str) -> Any:
-    number = kind.target.fields.index(field)
-    found = cgutils.gep_inbounds(builder, address, 0, number)
-    return found if isinstance(kind.target.types[number], types.NamedTuple) else builder.load(found)
 
 
 if TYPE_CHECKING or numba.config.DISABLE_JIT:
 
     def reference(value: Fields) -> Fields:
-        """Return a named tuple of arrays as the kernel passes it on: compiled, by its address on the caller's stack.
-
-        By value, every call of a compiled function passes some ten numbers for every array, used or not, and compiling
-        that takes most of the time.
-        """
+        """Return a named tuple of arrays as the kernel passes it on: compiled, by its address on the caller's stack."""
         return value
 else:
-
-    @intrinsic
-    def reference(_, value):  # noqa: D103
-        def generate(_, builder, __, arguments):
-            return cgutils.alloca_once_value(builder, arguments[0])
-
-        return Reference(value)(value), generate
+    reference = address
 
 
 if TYPE_CHECKING:

@@ -10,19 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from schemas.catalogue import OVERRIDE_PREFIX
-from schemas.outputs import (
-    CLOUD_EVENT_TYPES,
+from schemas.evidence import (
     AbsoluteSilenceEvidence,
     AbsoluteSilenceReason,
     BandDropEvidence,
     BandDropReason,
-    Cause,
-    Contribution,
     DeclineEvidence,
     DeclineReason,
-    DimensionChange,
-    Disengagement,
-    Level,
     NeverStartedEvidence,
     NeverStartedReason,
     PaymentTroubleEvidence,
@@ -32,7 +26,6 @@ from schemas.outputs import (
     ReengagedReason,
     RiskPageEvidence,
     RiskPageReason,
-    ScoreChange,
     SilenceEvidence,
     SilenceReason,
     TicketTroubleEvidence,
@@ -43,6 +36,15 @@ from schemas.outputs import (
     UsageSurgeReason,
     UsersLeavingEvidence,
     UsersLeavingReason,
+)
+from schemas.outputs import (
+    CLOUD_EVENT_TYPES,
+    Cause,
+    Contribution,
+    DimensionChange,
+    Disengagement,
+    Level,
+    ScoreChange,
 )
 from schemas.reasons import (
     INSUFFICIENT_EVIDENCE,

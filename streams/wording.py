@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, assert_never
 
-from schemas.outputs import (
+from schemas.evidence import (
     AbsoluteSilenceReason,
     BandDropReason,
     DeclineReason,
@@ -24,7 +24,7 @@ from schemas.reasons import ResolvedBy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.outputs import (
+    from schemas.evidence import (
         AbsoluteSilenceEvidence,
         BandDropEvidence,
         DeclineEvidence,

@@ -6,9 +6,10 @@ from typing import Final, get_args
 
 import pytest
 
+from schemas import evidence as told
 from schemas import outputs as out
+from schemas.evidence import Reason
 from schemas.examples import OUTPUT_EXAMPLES
-from schemas.outputs import Reason
 from schemas.reasons import ResolvedBy
 from schemas.topics import Output
 from streams.wording import ENDED, many, number_text, sentence, summary
@@ -17,72 +18,72 @@ SINCE: Final = "2026-03-28T00:00:00.000Z"
 
 
 def silence(silent_for_s: int = 777_600, usual_gap_s: int = 129_600, gaps_known: int = 31) -> Reason:
-    evidence = out.SilenceEvidence(
+    evidence = told.SilenceEvidence(
         silent_for_s=silent_for_s,
         usual_gap_s=usual_gap_s,
         gaps_known=gaps_known,
         probability=0.002,
         false_alarms_per_year=0.5,
     )
-    return out.SilenceReason(since=SINCE, evidence=evidence)
+    return told.SilenceReason(since=SINCE, evidence=evidence)
 
 
 def absolute_silence(silent_for_s: int) -> Reason:
-    evidence = out.AbsoluteSilenceEvidence(silent_for_s=silent_for_s, limit_days=90)
-    return out.AbsoluteSilenceReason(since=SINCE, evidence=evidence)
+    evidence = told.AbsoluteSilenceEvidence(silent_for_s=silent_for_s, limit_days=90)
+    return told.AbsoluteSilenceReason(since=SINCE, evidence=evidence)
 
 
 def risk_page(visits: int, *, admin: bool) -> Reason:
-    evidence = out.RiskPageEvidence(visits=visits, last_visit_at=SINCE, admin=admin)
-    return out.RiskPageReason(since=SINCE, evidence=evidence)
+    evidence = told.RiskPageEvidence(visits=visits, last_visit_at=SINCE, admin=admin)
+    return told.RiskPageReason(since=SINCE, evidence=evidence)
 
 
 def decline(recent: float, earlier: float) -> Reason:
-    evidence = out.DeclineEvidence(recent_days_per_week=recent, earlier_days_per_week=earlier)
-    return out.DeclineReason(since=SINCE, evidence=evidence)
+    evidence = told.DeclineEvidence(recent_days_per_week=recent, earlier_days_per_week=earlier)
+    return told.DeclineReason(since=SINCE, evidence=evidence)
 
 
 def never_started(days: int) -> Reason:
-    evidence = out.NeverStartedEvidence(days_since_start=days, limit_days=14)
-    return out.NeverStartedReason(since=SINCE, evidence=evidence)
+    evidence = told.NeverStartedEvidence(days_since_start=days, limit_days=14)
+    return told.NeverStartedReason(since=SINCE, evidence=evidence)
 
 
 def payments(late: int, failed: int, back: int) -> Reason:
-    evidence = out.PaymentTroubleEvidence(late=late, failed=failed, reversed=back)
-    return out.PaymentTroubleReason(since=SINCE, evidence=evidence)
+    evidence = told.PaymentTroubleEvidence(late=late, failed=failed, reversed=back)
+    return told.PaymentTroubleReason(since=SINCE, evidence=evidence)
 
 
 def tickets(opened: int, usual: float, escalated: int, unresolved: int) -> Reason:
-    evidence = out.TicketTroubleEvidence(
+    evidence = told.TicketTroubleEvidence(
         opened=opened, usual=usual, escalated=escalated, unresolved=unresolved
     )
-    return out.TicketTroubleReason(since=SINCE, evidence=evidence)
+    return told.TicketTroubleReason(since=SINCE, evidence=evidence)
 
 
 def band_drop(band: str, before: str | None, lost: float | None) -> Reason:
-    evidence = out.BandDropEvidence(band=band, band_before=before, points_lost=lost)
-    return out.BandDropReason(model="retention", since=SINCE, evidence=evidence)
+    evidence = told.BandDropEvidence(band=band, band_before=before, points_lost=lost)
+    return told.BandDropReason(model="retention", since=SINCE, evidence=evidence)
 
 
 def users_leaving(users: int, before: int) -> Reason:
-    evidence = out.UsersLeavingEvidence(users=users, users_before=before)
-    return out.UsersLeavingReason(since=SINCE, evidence=evidence)
+    evidence = told.UsersLeavingEvidence(users=users, users_before=before)
+    return told.UsersLeavingReason(since=SINCE, evidence=evidence)
 
 
 def reengaged(active_days: int, silent_days: int) -> Reason:
-    evidence = out.ReengagedEvidence(
+    evidence = told.ReengagedEvidence(
         returned_on="2026-03-28", active_days=active_days, silent_days=silent_days
     )
-    return out.ReengagedReason(since=SINCE, evidence=evidence)
+    return told.ReengagedReason(since=SINCE, evidence=evidence)
 
 
 def usage_surge(events: int, usual: float) -> Reason:
-    return out.UsageSurgeReason(since=SINCE, evidence=out.UsageSurgeEvidence(events=events, usual=usual))
+    return told.UsageSurgeReason(since=SINCE, evidence=told.UsageSurgeEvidence(events=events, usual=usual))
 
 
 def upgrade_interest(visits: int) -> Reason:
-    evidence = out.UpgradeInterestEvidence(visits=visits, window_days=14)
-    return out.UpgradeInterestReason(since=SINCE, evidence=evidence)
+    evidence = told.UpgradeInterestEvidence(visits=visits, window_days=14)
+    return told.UpgradeInterestReason(since=SINCE, evidence=evidence)
 
 
 RATE: Final = "At this setting a healthy account is expected to raise 0.5 such alerts a year."
