@@ -78,7 +78,7 @@ def test_weights_that_do_not_add_up_are_refused_with_the_sum_that_was_found(tmp_
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
-        ("models: [retention]", "models: [retenshun]", "enables model 'retenshun', which does not exist"),
+        ("models: [retention,", "models: [retenshun,", "enables model 'retenshun', which does not exist"),
         (
             "time_zone: UTC",
             "time_zone: Europe/Madird",
