@@ -27,13 +27,14 @@ from schemas.catalogue import FEATURES
 from schemas.reasons import EventNote, RejectReason, ResolvedBy, Rule
 from schemas.topics import INPUT_TOPICS, Input
 from streams import memory
-from tests.auditor import edges, partition, worlds
+from tests.auditor import edges, partition, scenarios, worlds
 from tests.auditor.core import differences, program_of, run_core
 from tests.auditor.event import Recorded
 from tests.auditor.exact import partition_of
 from tests.auditor.recorded_file import read_recorded
 from tests.auditor.reference import Audit, audit, audit_file
-from tests.auditor.scenarios import Tree, component, default_policy, model, retention
+from tests.auditor.scenarios import Tree, component, default_policy, login, model, only, retention, ticket
+from tests.auditor.worlds import metric
 
 POLICY = Path(policy.__file__).parent / "policies/default.yaml"
 MODELS = Path(policy.__file__).parent / "models"
@@ -134,6 +135,33 @@ def test_every_feature_is_measured_and_missing_many_times() -> None:
     assert all(missing[feature.name] >= 5 for feature in FEATURES if feature.name not in never_missing), (
         missing
     )
+
+
+# --- a crowd -----------------------------------------------------------------------------------------------------
+
+
+def test_a_crowd_ends_alike_where_counts_and_users_are_full() -> None:
+    """More users in a day than buckets can tell apart, more tickets and failed log-ins than a day's count holds."""
+    start_ms = 1_767_571_200_000
+    crowd = [login(start_ms + n, user_id=f"user {n}") for n in range(1200)]
+    crowd += [login(start_ms + 2000 + n, success=False) for n in range(260)]
+    crowd += [ticket(start_ms + 3000 + n, "opened", ticket_id=f"T{n}") for n in range(260)]
+    crowd.append(login(start_ms + 7 * DAY_MS))
+    full = model(
+        component("users", 1, metric=metric("users", window=14), ramp=[[0, 0], [1000, 100]]),
+        component("failed", 1, metric=metric("count", "failed_logins", 14), ramp=[[0, 0], [1000, 100]]),
+        component("opened", 1, metric=metric("count", "tickets_opened", 14), ramp=[[0, 0], [1000, 100]]),
+        component("open", 1, metric=metric("open_tickets"), ramp=[[0, 0], [10, 100]]),
+        min_change=0.001,
+        min_coverage=0,
+    )
+    world = worlds.World(only(), {"test": full}, 1, start_ms + 13 * DAY_MS, keyed=False)
+    dated = [one | {"received_at": one["occurred_at"]} for one in crowd]
+    records = scenarios.records(dated)
+    auditor = audit(records, **world._asdict())
+    assert differences(run_core(records, **world._asdict()), auditor) == []
+    parts = auditor.score_changes[-1]["contributions"]
+    assert [part["new"] for part in parts] == [17.75, 6.375, 6.375, 15]
 
 
 # --- months of a simulated company -------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def _rules(rng: Random) -> Tree:
         },
         "band_drop": {
             "severity": rng.choice(level),
-            "points": rng.choice([0.01, 15, 50]),
+            "points": rng.choice([0.01, 15, 100, 100]),
             "days": rng.choice(days),
             "refractory_days": rng.choice([1, 2]),
         },
