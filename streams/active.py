@@ -49,9 +49,9 @@ def note_active_day(cells: Cells, plan: Plan, row: int, day: int) -> None:
 @kernel
 def active_days(cells: Cells, plan: Plan, row: int, first: int, last: int) -> int:
     """Return the number of active days of first..last, all among the days kept."""
-    total = int64(0)
+    total, slot = int64(0), plan.scalars[ACTIVE]
     for day in range(first, last + 1):
-        total += get_bit(cells.u8[row], plan.scalars[ACTIVE], day % ACTIVE_DAYS_KEPT)
+        total += get_bit(cells.u8[row], slot, day & (ACTIVE_DAYS_KEPT - 1))  # a power of two
     return total
 
 

@@ -210,10 +210,9 @@ def are_leaving(cells: Cells, plan: Plan, row: int) -> bool:
     longer = plan.rules[USERS_LEAVING, BASELINE]
     if age_days(cells, row) < longer:
         return False
-    before = users(cells, plan, row, longer)
+    now, before = users(cells, plan, row, plan.rules[USERS_LEAVING, RULE_WINDOW], longer)
     if before < plan.rules[USERS_LEAVING, AT_LEAST]:
         return False
-    now = users(cells, plan, row, plan.rules[USERS_LEAVING, RULE_WINDOW])
     return bool(1000 * now <= plan.rules[USERS_LEAVING, RATIO_T] * before)
 
 

@@ -127,8 +127,9 @@ def gather_evidence(
         out[fx.AT_BAND_BEFORE] = int64(cells.u8[row, FELL_FROM]) if fallen else int64(ABSENT)
         out[fx.AT_POINTS_LOST] = points_lost(cells, plan, row)
     if (reasons >> USERS_LEAVING) & 1:
-        out[fx.AT_USERS] = users(cells, plan, row, plan.rules[USERS_LEAVING, RULE_WINDOW])
-        out[fx.AT_USERS_BEFORE] = users(cells, plan, row, plan.rules[USERS_LEAVING, BASELINE])
+        out[fx.AT_USERS], out[fx.AT_USERS_BEFORE] = users(
+            cells, plan, row, plan.rules[USERS_LEAVING, RULE_WINDOW], plan.rules[USERS_LEAVING, BASELINE]
+        )
     if (reasons >> REENGAGED) & 1:
         out[fx.AT_RETURNED_DAY], out[fx.AT_SILENT_DAYS] = (
             cells.u16[row, RETURNED_DAY],

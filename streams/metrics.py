@@ -136,7 +136,7 @@ def people(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, b
     window, longer, age = plan.components[c, WINDOW], plan.components[c, LAG], age_days(cells, row)
     if cells.u8[row, USER_SEEN] == 0:
         return int64(NO_VALUE), False
-    active = users(cells, plan, row, window)
+    active, base = users(cells, plan, row, window, longer)
     moving = active > 0 or age < window
     if plan.components[c, FEATURE] == USER_COUNT:
         return (active if age >= window else int64(NO_VALUE)), moving
@@ -144,7 +144,6 @@ def people(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, b
     if seats >= 1000:
         share = min(half_up(1_000_000 * active, seats), RATIO_MAX)
         return (share if age >= window else int64(NO_VALUE)), moving
-    base = users(cells, plan, row, longer)
     moving = moving or base > 0 or age < longer
     if age < longer or base == 0:
         return int64(NO_VALUE), moving

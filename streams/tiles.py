@@ -119,34 +119,36 @@ def add_amount(cells: Cells, plan: Plan, row: int, mask: int, day: int, amount: 
 
 
 @kernel
-def tile(cells: Cells, plan: Plan, row: int, ring: int, day: int) -> int:
-    """Return the count of one day, which must lie within the ring."""
-    number, width = day % plan.rings[ring, RING_DAYS], plan.rings[ring, RING_WIDTH]
-    cell = plan.rings[ring, RING_OFFSET] + number
+def tile(cells: Cells, plan: Plan, row: int, ring: int, number: int) -> int:
+    """Return the count of tile ``number`` of a ring."""
+    offset, width = plan.rings[ring, RING_OFFSET], plan.rings[ring, RING_WIDTH]
     if width == WIDE:
-        return int64(cells.u16[row, cell])
+        return int64(cells.u16[row, offset + number])
     if width == BITS:
-        return get_bit(cells.u8[row], plan.rings[ring, RING_OFFSET], number)
-    return int64(cells.u8[row, cell])
+        return get_bit(cells.u8[row], offset, number)
+    return int64(cells.u8[row, offset + number])
 
 
 @kernel
 def window_sum(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the sum of the counts of days first..last, both within the ring."""
-    total = int64(0)
-    for day in range(first, last + 1):
-        total += tile(cells, plan, row, ring, day)
+    days, total = plan.rings[ring, RING_DAYS], int64(0)
+    number = first % days
+    for _ in range(last - first + 1):
+        total += tile(cells, plan, row, ring, number)
+        number = number + 1 if number + 1 < days else int64(0)
     return total
 
 
 @kernel
 def window_days(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the number of days of first..last with a count above zero."""
-    total = int64(0)
-    for day in range(first, last + 1):
-        if tile(cells, plan, row, ring, day) > 0:
-            total += 1
-    return total
+    days, total = plan.rings[ring, RING_DAYS], int64(0)
+    number = first % days
+    for _ in range(last - first + 1):
+        total += tile(cells, plan, row, ring, number) > 0
+        number = number + 1 if number + 1 < days else int64(0)
+    return int64(total)
 
 
 @kernel
@@ -161,7 +163,7 @@ def amount_sum(cells: Cells, plan: Plan, row: int, s: int, first: int, last: int
 @kernel
 def decayed_sum(cells: Cells, plan: Plan, row: int, ring: int, weights: int, window: int) -> int:
     """Return the weighted sum of the last ``window`` days, the weights of age 0.. beginning at ``weights``."""
-    day, total = int64(cells.u16[row, DAY]), int64(0)
+    days, day, total = plan.rings[ring, RING_DAYS], int64(cells.u16[row, DAY]), int64(0)
     for age in range(window):
-        total += int64(plan.decay[weights + age]) * tile(cells, plan, row, ring, day - age)
+        total += int64(plan.decay[weights + age]) * tile(cells, plan, row, ring, (day - age) % days)
     return total
