@@ -11,18 +11,15 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from agents.convert import convert
 from agents.settings import Settings, unknown_variables
 from agents.simulation.command import simulate
-from schemas.errors import LatidoError
+from schemas.errors import ConfigError, LatidoError
 from schemas.events import OCCURRED_AT_END_MS
-
-if TYPE_CHECKING:
-    from schemas.model_file import ModelFile
 
 EXIT_OPERATING_ERROR = 2
 
@@ -165,28 +162,30 @@ def models() -> None:
 
 
 @models.command("list")
-def models_list() -> None:
-    """List the models that a policy can enable: shipped ones, and those of LATIDO_MODELS_DIR."""
-    from agents.program import known_models, load_model
+@click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
+def models_list(policy: str | None) -> None:
+    """List the models that a policy enables or can enable: shipped ones, and those of LATIDO_MODELS_DIR."""
+    settings = Settings.load()
+    from agents.model_tables import models_table
 
-    folder = Settings.load().models_dir
-    for name, source in known_models(folder).items():
-        model = load_model(name, folder)
-        click.echo(f"{name} version {model.version}: {_size(model)}; {source}")
+    click.echo(models_table(policy or settings.policy, settings.models_dir))
 
 
 @models.command("check")
-@click.argument("file")
-def models_check(file: str) -> None:
-    """Check a model by path or name, and say every mistake with its line."""
-    from agents.program import load_model
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def models_check(files: tuple[str, ...]) -> None:
+    """Check models or policies by path or name: every mistake with its line, and the row that an account needs."""
+    settings = Settings.load()
+    from agents.model_tables import file_report
 
-    model = load_model(file, Settings.load().models_dir)
-    click.echo(f"{model.model} version {model.version}: {_size(model)}; no mistakes")
-
-
-def _size(model: ModelFile) -> str:
-    return f"{len(model.components)} components, {len(model.bands)} bands"
+    mistakes = []
+    for file in files:
+        try:
+            click.echo(file_report(file, settings))
+        except ConfigError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
 
 
 @main.group()

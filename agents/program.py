@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -75,14 +76,40 @@ def load_program(policy: str, models_dir: Path | None = None) -> Program:
     Raises:
         ConfigError: the policy or one of its models is missing or has mistakes.
     """
+    rules, models = policy_with_models(policy, models_dir)
+    return compile_program(rules, [model for model, _ in models], ZoneDatabase())
+
+
+def policy_with_models(
+    policy: str, models_dir: Path | None = None
+) -> tuple[Policy, list[tuple[ModelFile, Traversable]]]:
+    """Return a policy and the models that it enables, in its order, each with its file.
+
+    Raises:
+        ConfigError: the policy or one of its models is missing or has mistakes.
+    """
     rules = load_policy(policy)
     beside = None if policy in shipped("policies") else Path(policy).parent
     known = known_models(models_dir)
-    models = [_find_model(name, beside, known) for name in rules.models]
-    return compile_program(rules, models, ZoneDatabase())
+    return rules, [_find_model(name, beside, known) for name in rules.models]
 
 
-def _find_model(name: str, beside: Path | None, known: Mapping[str, Traversable]) -> ModelFile:
+def is_policy(file: str, models_dir: Path | None = None) -> bool:
+    """Tell whether a name or path means a policy and not a model: by its name, else by what it says.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    models, policies = known_models(models_dir), shipped("policies")
+    if file in models or file in policies:
+        return file not in models
+    text = _read(Path(file), "file", [*models, *policies])
+    return re.search(r"^policy\s*:", text, flags=re.MULTILINE) is not None
+
+
+def _find_model(
+    name: str, beside: Path | None, known: Mapping[str, Traversable]
+) -> tuple[ModelFile, Traversable]:
     own = beside / f"{name}{SUFFIX}" if beside else None
     source = own if own is not None and own.is_file() else known.get(name)
     if source is None:
@@ -97,7 +124,7 @@ def _find_model(name: str, beside: Path | None, known: Mapping[str, Traversable]
             f"{source}: the file says `model: {model.model}`, the policy {name!r}. "
             "Name the file, its `model:` and the policy's entry alike."
         )
-    return model
+    return model, source
 
 
 def _by_name(entries: Iterable[Traversable]) -> dict[str, Traversable]:

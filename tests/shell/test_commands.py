@@ -215,10 +215,6 @@ def test_config_says_each_value_and_where_it_comes_from_but_no_secret(latido: La
     assert "LATIDO_BROKR is set but is no setting; did you mean LATIDO_BROKER?" in done.stderr
 
 
-def test_models_are_listed() -> None:
-    assert "retention version 1: " in CliRunner().invoke(main, ["models", "list"]).output
-
-
 def test_the_version_is_told() -> None:
     assert CliRunner().invoke(main, ["version"]).output.startswith("latido ")
 
