@@ -21,6 +21,7 @@ from agents.simulation.command import simulate
 from schemas.errors import ConfigError, LatidoError
 from schemas.events import OCCURRED_AT_END_MS
 
+EXIT_PROBLEM = 1
 EXIT_OPERATING_ERROR = 2
 
 
@@ -140,6 +141,24 @@ def topics_check() -> None:
     from agents.topics import check_topics
 
     click.echo(f"all topics fit, {check_topics(Settings.load())} partitions")
+
+
+@main.command()
+def doctor() -> None:
+    """Look for what is wrong, say how to mend it, a line per check; exit code 1 if there is a problem.
+
+    Broker, topics, permissions, transactions, partitioner and keys of the latest records, clock, state, data folder.
+    Nothing is written to any topic. A check that could not tell is no problem.
+    """
+    settings = Settings.load()
+    from agents.doctor import examine
+    from agents.findings import Verdict
+
+    verdicts = []
+    for finding in examine(settings):
+        click.echo(finding.line)
+        verdicts.append(finding.verdict)
+    sys.exit(EXIT_PROBLEM if Verdict.PROBLEM in verdicts else 0)
 
 
 @main.command()

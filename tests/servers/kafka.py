@@ -69,8 +69,11 @@ class KafkaFailed(Exception):
 class KafkaServer:
     """One broker with free ports and a data folder of its own, which goes when the context ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, properties: str = "") -> None:
         """Choose ports and a folder; nothing runs yet.
+
+        Args:
+            properties: further lines of the broker's properties.
 
         Raises:
             ServerMissing: Java or the jars cannot be had.
@@ -86,6 +89,7 @@ class KafkaServer:
                 folder=self.folder / "data",
                 message_max_bytes=MESSAGE_MAX_BYTES,
             )
+            + properties
         )
         self._log = self.folder / "broker.log"
         logging = [

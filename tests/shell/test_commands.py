@@ -42,7 +42,7 @@ def test_an_unreachable_broker_is_told_soon(latido: Latido, tmp_path: Path, comm
 
 
 @pytest.mark.parametrize(
-    "command", [["worker"], ["config"], ["warm"], ["topics", "check"], ["models", "list"]]
+    "command", [["worker"], ["config"], ["warm"], ["topics", "check"], ["models", "list"], ["doctor"]]
 )
 def test_wrong_settings_are_told_by_every_command(latido: Latido, command: list[str]) -> None:
     one_message(latido(*command, broker="kafka"), "LATIDO_BROKER='kafka'", "Mend each")
