@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from agents.convert import convert
 from agents.settings import Settings, unknown_variables
@@ -141,6 +142,42 @@ def topics_check() -> None:
     from agents.topics import check_topics
 
     click.echo(f"all topics fit, {check_topics(Settings.load())} partitions")
+
+
+@main.command(options_metavar="[--days N] [--policy P] [--json]")
+@click.argument("account")
+@click.argument(
+    "files",
+    metavar="[--files FILE...]",
+    nargs=-1,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--files", "recorded", is_flag=True, help="From recorded events instead of the worker's state.")
+@click.option("--days", default=90, show_default=True, type=click.IntRange(1, 366), help="Look so far ahead.")
+@click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def explain(
+    account: str, files: tuple[Path, ...], *, recorded: bool, days: int, policy: str | None, as_json: bool
+) -> None:
+    """Say why an account's scores are what they are, what changes them next, and when.
+
+    From the state that the workers have committed, or from recorded events (as `latido replay` reads them).
+    """
+    if recorded != bool(files):
+        raise click.UsageError(
+            "recorded events are named after the account: latido explain ACCOUNT --files FILE..."
+        )
+    settings = Settings.load()
+    _use_cache()
+    from agents.account_state import from_changelog, from_files
+    from agents.explain import explain as explained
+    from agents.explain_text import explanation_text
+    from agents.program import load_program
+
+    program = load_program(policy or settings.policy, settings.models_dir)
+    state = from_files(files, program, account) if files else from_changelog(settings, program, account)
+    told = explained(state, days)
+    click.echo(msgspec.json.encode(told) if as_json else explanation_text(told))
 
 
 @main.command()

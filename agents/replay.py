@@ -94,15 +94,33 @@ def replay_files(
         _date_undated(spools)
         events = 0
         for partition in range(partitions):
-            mine = {topic: spools[partition, topic] for topic in Input if (partition, topic) in spools}
             machine = Partition(program, partition=partition, partitions=partitions, keyed=False)
-            events += _run(machine, mine, until_ms, outputs)
+            events += _run(machine, _of(spools, partition), until_ms, outputs)
             for record in view_records(machine.accounts, machine.accounts.existing()):
                 _collect(outputs, record)
     for output, records in outputs.items():
         records.sort(key=lambda record: record[0])
         (out / OUTPUT_FILES[output]).write_bytes(b"".join(line + b"\n" for _, line in records))
     return Summary(lines, events, {OUTPUT_FILES[output]: len(records) for output, records in outputs.items()})
+
+
+def fold_files(files: Sequence[Path], program: Program) -> Partition:
+    """Return the one partition of a replay of recorded files, at its end; what went out is dropped.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
+    machine = Partition(program, partition=0, partitions=1, keyed=False)
+    with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
+        spools, _ = _deal(files, 1, Path(folder), stack, outputs[Output.DEAD_LETTERS])
+        _date_undated(spools)
+        _run(machine, _of(spools, 0), None, outputs)
+    return machine
+
+
+def _of(spools: dict[tuple[int, Input], _Spool], partition: int) -> dict[Input, _Spool]:
+    return {topic: spools[partition, topic] for topic in Input if (partition, topic) in spools}
 
 
 # -- first pass ---------------------------------------------------------------------------------------------------

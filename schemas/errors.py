@@ -5,6 +5,7 @@ LatidoError
 +-- TopicsError      topics are missing or do not fit: create or mend them and start again
 +-- StateError       the committed state does not fit this program or these topics: follow the procedure
 +-- BrokerError      the broker cannot be reached: check the address, start again
++-- AccountError     the account is not known: check its id
 """
 
 from __future__ import annotations
@@ -28,3 +29,7 @@ class StateError(LatidoError):
 
 class BrokerError(LatidoError):
     """The broker cannot be reached. Check the address and the broker, then start again."""
+
+
+class AccountError(LatidoError):
+    """The account is not known. Check its id, letter by letter, and where it was looked for."""

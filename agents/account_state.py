@@ -1,0 +1,120 @@
+"""The state of one account: from the worker's changelog, or from recorded events; and throw-away copies of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from agents.changelog import ChangelogReader
+from agents.clients import Connection
+from agents.partition import META, POSITION, Partition
+from agents.replay import fold_files
+from agents.topics import check_topics
+from schemas.errors import AccountError
+from schemas.topics import INPUT_TOPICS, changelog_topic
+from streams.layout import NOW, UNSET
+from streams.murmur import partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from agents.settings import Settings
+    from schemas.topics import Input
+    from streams.plan import Program
+
+Pair = tuple[bytes, bytes | None]
+
+
+class AccountState(NamedTuple):
+    """An account's changelog record, and the instant that counts as now; ``halted`` is the input that halts its partition."""
+
+    program: Program
+    account: str
+    partition: int
+    partitions: int
+    record: Pair
+    present_ms: int
+    halted: Input | None
+
+    def machine(self) -> Partition:
+        """Return a new partition that holds this account alone; whatever is done to it is done to nothing else."""
+        return _loaded(self.program, self.partition, self.partitions, [self.record])
+
+
+def from_files(files: Sequence[Path], program: Program, account: str) -> AccountState:
+    """Return an account as it is at the end of recorded events; that is its now.
+
+    Raises:
+        AccountError: no event of this account was taken.
+        ConfigError: a file cannot be read.
+    """
+    whole = fold_files(files, program)
+    row = whole.accounts.row_of(account.encode("utf-8", "surrogatepass"))
+    if row is None or whole.accounts.cells.i64[row, NOW] == UNSET:
+        places, others = ", ".join(map(str, files)), len(whole.accounts.existing())
+        halted = (
+            f"; it is halted by bad {INPUT_TOPICS[whole.halted].name}" if whole.halted is not None else ""
+        )
+        raise AccountError(
+            f"no event of {account!r} was taken from {places} ({others} other accounts are there{halted}). "
+            "Check the id, letter by letter; `latido replay` writes down what was rejected, and why."
+        )
+    (record,) = whole.accounts.take_changed([row])
+    present_ms = max(whole.clock_ms, int(whole.accounts.cells.i64[row, NOW]))
+    return AccountState(program, account, 0, 1, record, present_ms, whole.halted)
+
+
+def from_changelog(settings: Settings, program: Program, account: str) -> AccountState:
+    """Return an account as the workers have committed it; its now is this machine's.
+
+    Raises:
+        AccountError: the account table has no such account.
+        StateError: it was written under another partition count or layout.
+        TopicsError: topics are missing or do not fit.
+        BrokerError: the broker does not answer.
+    """
+    partitions = check_topics(settings)
+    key = account.encode("utf-8", "surrogatepass")
+    partition = partition_of(key, partitions)
+    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
+    found = asyncio.run(_read(settings.broker, topic, partition, key))
+    if found.get(key) is None:
+        raise AccountError(
+            f"account {account!r} is not in the account table ({topic}, partition {partition} of {partitions}). "
+            "Check the id, letter by letter, and LATIDO_APPLICATION_ID and LATIDO_TOPIC_PREFIX; a worker must have taken "
+            "an event of it."
+        )
+    whole = _loaded(program, partition, partitions, list(found.items()))
+    now_ms = max(time.time_ns() // 1_000_000, int(whole.accounts.cells.i64[0, NOW]))
+    return AccountState(program, account, partition, partitions, (key, found[key]), now_ms, whole.halted)
+
+
+async def _read(broker: str, topic: str, partition: int, key: bytes) -> dict[bytes, bytes | None]:
+    found = _Found(key)
+    async with ChangelogReader(Connection(broker), topic) as changelog:
+        changelog.seek({partition: 0})
+        await changelog.read_to(await changelog.stable_ends([partition]), found)
+    return found.latest
+
+
+class _Found:
+    """Keeps the latest records of one account, of the partition count and of the positions (``ChangelogSink``)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.latest: dict[bytes, bytes | None] = {}
+
+    def take(self, _partition: int, keys: list[bytes], values: list[bytes | None]) -> None:
+        """Take consecutive records."""
+        for key, value in zip(keys, values, strict=True):
+            if key in (self._key, META) or key.startswith(POSITION):
+                self.latest[key] = value
+
+
+def _loaded(program: Program, partition: int, partitions: int, pairs: Sequence[Pair]) -> Partition:
+    machine = Partition(program, partition=partition, partitions=partitions, keyed=False)
+    machine.load([key for key, _ in pairs], [value for _, value in pairs])
+    machine.loaded()
+    return machine
