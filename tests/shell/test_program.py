@@ -58,7 +58,9 @@ def test_a_name_is_not_shipped_and_in_the_folder_of_models_at_once(tmp_path: Pat
 
 
 def test_an_unknown_model_is_told_with_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"(?s)'adoptoin', which does not exist.*enable one of: adoption, health, retention"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)'adoptoin', which does not exist.*enable one of: adoption, health, retention"
+    ):
         load_program(policy(tmp_path, "adoptoin"))
 
 
