@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 POSITION: Final = b"\0pos:"
 META: Final = b"\0meta"
-SWEEP_ROWS: Final = 5_000
+SWEEP_ROWS: Final = 500
 _PROGRESS: Final = struct.Struct("<qqiB")
 
 _NOTES: Final = {

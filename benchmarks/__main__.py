@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -14,12 +15,14 @@ from rich.table import Table
 
 from agents.program import load_program
 from benchmarks import recordings, worker
+from benchmarks.processes import run_python
 from tests.servers.kafka import KafkaServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS = ("start", "worker", "latency", "replay")
+PARTS = ("start", "worker", "latency", "replay", "midnight")
+MIDNIGHT_ACCOUNTS = (100_000, 1_000_000)
 
 
 @click.command()
@@ -45,6 +48,9 @@ def main(parts: tuple[str, ...], events: int, replayed: int, accounts: int, runs
             latency(note, kafka.broker, folder, seconds, runs)
         if "replay" in chosen:
             replay(note, folder, replayed, accounts, runs)
+        if "midnight" in chosen:
+            for many in MIDNIGHT_ACCOUNTS:
+                midnight(note, many, runs)
     console.print(table)
 
 
@@ -112,6 +118,18 @@ def replay(note: Notes, folder: Path, events: int, accounts: int, runs: int) -> 
         "reading and decoding the lines", times(lambda: recordings.line_cost(recording, events=events)), unit
     )
     note("replay", times(lambda: recordings.replay_cost(recording, folder / "out", events=events)), unit)
+
+
+def midnight(note: Notes, accounts: int, runs: int) -> None:
+    """Measure a midnight of very many accounts in one partition, and the memory that each takes."""
+    found = [json.loads(run_python("-m", "benchmarks.midnight", str(accounts))) for _ in range(runs)]
+    for name, unit in (
+        ("longest_pause_ms", "ms"),
+        ("cpu_s_per_million", "CPU-s per million accounts"),
+        ("bytes_per_account", "bytes"),
+    ):
+        what = f"midnight of {accounts:,} accounts: {name.partition('_')[0]} {name.split('_')[1]}"
+        note(what, [told[name] for told in found], unit, "{:.1f}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+RUN_TIMEOUT_S: Final = 1_800
 UNCOMPILED: Final = "NUMBA_DISABLE_JIT"
 
 
@@ -24,6 +25,19 @@ def start(arguments: list[str], log: Path, **settings: str) -> subprocess.Popen[
         return subprocess.Popen(
             [sys.executable, *arguments], env=environment(**settings), stdout=out, stderr=out
         )
+
+
+def run_python(*arguments: str) -> str:
+    """Run Python with ``arguments`` to its end and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=RUN_TIMEOUT_S,
+    )
+    return done.stdout
 
 
 def latido(*command: str) -> list[str]:
