@@ -7,6 +7,7 @@ day's events; ten thousand of them are computed and then loaded again and again 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents.numba_cache import use_cache
+from benchmarks.processes import memory_mib
 
 if TYPE_CHECKING:
     from agents.partition import Partition
@@ -32,8 +34,8 @@ def main(accounts: int) -> None:
 
     program = load_program("default")
     values = computed(program)
-    before = resident_mib()
-    partition, mib = loaded(program, values, accounts), resident_mib() - before
+    before = memory_mib(os.getpid(), "VmRSS")
+    partition, mib = loaded(program, values, accounts), memory_mib(os.getpid(), "VmRSS") - before
     day = 86_400_000
     pauses, cpu, outputs = midnight(partition, (END_MS // day + 1) * day)
     print(
@@ -108,12 +110,6 @@ def midnight(partition: Partition, at_ms: int) -> tuple[list[float], float, int]
             break
     outputs += len(partition.drain().outputs)
     return pauses, time.process_time() - began, outputs
-
-
-def resident_mib() -> float:
-    """Return this process's resident memory."""
-    with open("/proc/self/status", encoding="ascii") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def peak_mib(pid: int) -> float:
-    """Return the largest resident memory that a running process has had."""
+def memory_mib(pid: int, field: str = "VmHWM") -> float:
+    """Return a running process's memory: ``VmHWM`` the largest resident one that it has had, ``VmRSS`` that of now."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024

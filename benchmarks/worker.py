@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, Producer
 from agents.settings import Settings
 from agents.topics import create_topics
 from benchmarks import feeds
-from benchmarks.processes import cpu_s, environment, latido, peak_mib, start
+from benchmarks.processes import cpu_s, environment, latido, memory_mib, start
 from schemas.topics import INPUT_TOPICS, Input, Output
 from tests.servers.ports import free_ports
 
@@ -138,7 +138,7 @@ def throughput(
     worker.wait_for(events)
     seconds = time.perf_counter() - began
     time.sleep(0.5)  # the last transaction
-    measured, peak = (events - first) / 1e6, peak_mib(worker.pid)
+    measured, peak = (events - first) / 1e6, memory_mib(worker.pid)
     cost = Cost((cpu_s(worker.pid) - cpu) / measured, (events - first) / seconds, peak)
     worker.stop()
     return {job: cost, "getmany": bare(worker.settings), "getmany, limited": bare(worker.settings, 10_000)}
