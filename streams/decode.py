@@ -48,6 +48,7 @@ from streams.events import (
     Reject,
 )  # fmt: skip
 from streams.intake import PageMasks, key_feature_masks, kind_masks, tag_masks
+from streams.layout import BUCKETS
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from schemas.policy import Policy
     from schemas.records import Chunk
     from streams.accounts import Accounts
+    from streams.layout import Layout
 
 _DECODERS: Final = {topic: msgspec.json.Decoder(kind) for topic, kind in EVENT_TYPES.items()}
 _ID_SEEDS: Final = {topic: xxh3_64_intdigest(f"id of {topic.name}".encode()) for topic in Input}
@@ -69,7 +71,6 @@ _BEYOND_MICROSECONDS: Final = re.compile(r"(?<=\.\d{6})\d+")
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = set(b"{"), set(b"}")
 FAR_FUTURE_MS: Final = 1 << 60
-USER_BUCKETS: Final = 128
 _CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 
 
@@ -112,7 +113,7 @@ class Decoder:
     """Decodes the chunks of one partition under one policy; new accounts get their rows here."""
 
     def __init__(self, policy: Policy, accounts: Accounts, place: Place) -> None:
-        self._accounts, self._place = accounts, place
+        self._accounts, self._place, self._layout = accounts, place, accounts.program.layout
         self._skew_ms = policy.max_future_skew_s * 1000
         self._kinds = np.array(kind_masks(policy), np.int64)
         self._pages = PageMasks(policy)
@@ -138,7 +139,7 @@ class Decoder:
         columns[:, EVENT_INPUT] = topic
         columns[:, EVENT_KIND] = kinds = np.array(_kinds(topic, events), np.int64)
         columns[:, EVENT_MASK] = self._masks(topic, events, kinds, notes)
-        _fill_details(topic, events, columns)
+        _fill_details(topic, events, columns, self._layout)
         event_ids = [event.event_id for event in events]
         columns[:, EVENT_HASH] = _hashes(event_ids, _ID_SEEDS[topic])
         columns[:, EVENT_NATURAL] = _natural(topic, events, times)
@@ -235,24 +236,27 @@ def _kinds(topic: Input, events: list[Any]) -> list[int]:
     return [EventKind.PAGE_VISIT if topic is Input.PAGE_VISITS else EventKind.FACTS] * len(events)
 
 
-def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64]) -> None:
+def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64], layout: Layout) -> None:
+    """Fill the columns that only some features read, if one in force does."""
     columns[:, EVENT_USER] = columns[:, EVENT_DUE] = columns[:, EVENT_AMOUNT] = ABSENT
     columns[:, EVENT_THING] = columns[:, EVENT_DETAIL] = 0
     if topic is Input.ACCOUNT_FACTS or not events:
         return
-    columns[:, EVENT_USER] = [
-        xxh3_64_intdigest(e.user_id.encode()) % USER_BUCKETS if e.user_id else ABSENT for e in events
-    ]
+    if layout.users >= 0:
+        columns[:, EVENT_USER] = [
+            xxh3_64_intdigest(e.user_id.encode()) % BUCKETS if e.user_id else ABSENT for e in events
+        ]
     if topic is Input.TICKETS:
         columns[:, EVENT_THING] = _digests([e.ticket_id for e in events], 0)
         columns[:, EVENT_DETAIL] = [e.csat or 0 for e in events]
     elif topic is Input.PAYMENTS:
         columns[:, EVENT_THING] = _digests([e.payment_id for e in events], 0)
         columns[:, EVENT_DUE] = [_due_ms(e.due_at) for e in events]
-        columns[:, EVENT_AMOUNT] = [
-            ABSENT if e.amount_minor is None else max(e.amount_minor, ABSENT) for e in events
-        ]
-        columns[:, EVENT_DETAIL] = [currency_code(e.currency) for e in events]
+        if layout.sums:
+            columns[:, EVENT_AMOUNT] = [
+                ABSENT if e.amount_minor is None else max(e.amount_minor, ABSENT) for e in events
+            ]
+            columns[:, EVENT_DETAIL] = [currency_code(e.currency) for e in events]
 
 
 def _due_ms(due_at: Any) -> int:
