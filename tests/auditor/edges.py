@@ -129,6 +129,7 @@ BAD_DATES = (
     True,
 )
 OVERRIDES = (None, 0, 29.999, 33.3335, 50, 100, 100.0001, -0.001, "50", True)
+ROLES = (None, None, "member", "member", "admin", "Owner", "BILLING")
 USERS = (None, "", *(f"user-{n}" for n in range(9)), "Üser")
 
 
@@ -292,12 +293,7 @@ def _details(draw: Draw, source: Input) -> Tree:
         return user | _payment(draw)
     page = {"path": rng.choice(PATHS)} if rng.random() < 0.7 else {"url": rng.choice(URLS)}
     feature = {"feature": rng.choice([None, None, "reports", "automation", "unheard-of"])}
-    return (
-        user
-        | page
-        | feature
-        | {"user_role": rng.choice([None, None, "member", "member", "admin", "Owner", "BILLING"])}
-    )
+    return user | page | feature | {"user_role": rng.choice(ROLES)}
 
 
 def _ticket(draw: Draw) -> Tree:

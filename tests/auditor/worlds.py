@@ -218,7 +218,7 @@ def _second(rng: Random) -> Tree:
     """What accounts do: counts of all kinds over short windows."""
     fast = [[0, 0], [0.333, 49.999], [1, 50], [3, 100]]
     return model(
-        component("rhythm", 5, metric=metric("rhythm"), ramp=[[0.5, 100], [1.5, 70.001], [6, 0]]),
+        component("rhythm", 5, metric=metric("rhythm"), ramp=[[0, 100], [0.5, 99], [1.5, 70.001], [6, 0]]),
         component("trend", 7, metric=metric("ratio", "activity", 7, lag_days=rng.choice([7, 14])), ramp=fast),
         component("logins", 3, metric=metric("count", "logins", 7), ramp=[[0, 0], [7, 100]]),
         component(
