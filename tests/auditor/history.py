@@ -21,6 +21,7 @@ from schemas.reasons import EventNote
 from schemas.topics import Input
 from tests.auditor import rhythm, slots
 from tests.auditor.days import local_day
+from tests.auditor.exact import HOUR_MS
 from tests.auditor.facts import day_told, is_readable
 from tests.auditor.slots import FORGOTTEN_MS, Slots
 
@@ -53,13 +54,6 @@ class Told(NamedTuple):
     expires_ms: int | None
 
 
-class Activity(NamedTuple):
-    """One event of activity, on its local day."""
-
-    day: int
-    time_ms: int
-
-
 class Return(NamedTuple):
     """The first day of activity after a silence that was told, and the days from the last one before."""
 
@@ -75,7 +69,14 @@ class RiskVisits(NamedTuple):
 
 @dataclass
 class History:
-    """The applied events of one account."""
+    """The applied events of one account.
+
+    Attributes:
+        active: days or hours of activity, each later than those before it; the others make no gap.
+        seen: per bucket of users the newest day of activity.
+        used: per key feature the days of its uses.
+        measured: what was measured, per measurement and week.
+    """
 
     settings: Settings
     first_day: int | None = None
@@ -83,11 +84,13 @@ class History:
     sums: Days = field(default_factory=_days)
     currency: str | None = None
     last_day: dict[str, int] = field(default_factory=dict)
-    active: list[Activity] = field(default_factory=list)
+    active: list[int] = field(default_factory=list)
+    last_active_day: int = 0
+    last_active_ms: int = 0
     active_days: set[int] = field(default_factory=set)
     returned: Return | None = None
     has_users: bool = False
-    seen: list[tuple[int, int]] = field(default_factory=list)
+    seen: dict[int, int] = field(default_factory=dict)
     used: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     measured: defaultdict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
     tickets: Slots = field(default_factory=dict)
@@ -176,20 +179,21 @@ class History:
         return {EventNote.TOO_LATE} if kept != summed else set()
 
     def _be_active(self, event: Event, day: int, today: int, *, is_silent: bool) -> set[EventNote]:
-        notes = set()
-        places = [rhythm.place(*activity, self.settings.rhythm) for activity in self.active]
-        if places and rhythm.place(day, event.time_ms, self.settings.rhythm) < max(places):
-            notes.add(EventNote.LATE_FOR_RHYTHM)
+        place = event.time_ms // HOUR_MS if self.settings.rhythm.is_hourly else day
+        is_late = bool(self.active) and place < self.active[-1]
+        if not self.active or place > self.active[-1]:
+            self.active.append(place)
         if is_silent and day > self.last_active_day:
             self.returned = Return(day, day - self.last_active_day)
-        self.active.append(Activity(day, event.time_ms))
+        self.last_active_day = max(self.last_active_day, day)
+        self.last_active_ms = max(self.last_active_ms, event.time_ms)
         if day > today - ACTIVE_DAYS_KEPT:
             self.active_days.add(day)
         if event.user_bucket is not None:
             self.has_users = True
             if day >= today - USER_DAYS:
-                self.seen.append((event.user_bucket, day))
-        return notes
+                self.seen[event.user_bucket] = max(day, self.seen.get(event.user_bucket, day))
+        return {EventNote.LATE_FOR_RHYTHM} if is_late else set()
 
     def on_day(self, source: str, day: int) -> int:
         """Return the count of one local day."""
@@ -208,11 +212,12 @@ class History:
 
     def active_within(self, first: int, last: int, today: int) -> int:
         """Return how many days of first..last are in the set of active days."""
-        return sum(max(first, today - ACTIVE_DAYS_KEPT + 1) <= day <= last for day in self.active_days)
+        first = max(first, today - ACTIVE_DAYS_KEPT + 1)
+        return sum(first <= day <= last for day in self.active_days)
 
     def buckets_since(self, first: int) -> int:
         """Return how many buckets of users were last seen on a day or later."""
-        return len({bucket for bucket, day in self.seen if day >= first})
+        return sum(day >= first for day in self.seen.values())
 
     def mean_of(self, measurement: str, first_week: int, last_week: int) -> tuple[int, int]:
         """Return sum and number of a measurement over weeks."""
@@ -222,21 +227,12 @@ class History:
             sum(min(len(values), MEASUREMENTS_CAP) for values in weeks),
         )
 
-    @property
-    def last_active_day(self) -> int:
-        return max(activity.day for activity in self.active)
-
-    @property
-    def last_active_ms(self) -> int:
-        return max(activity.time_ms for activity in self.active)
-
     def rhythm(self) -> rhythm.Rhythm:
         """Return the weighted gaps between activities; folded once for each number of these."""
-        taken = len(self.active)
-        if taken not in self.rhythm_after:
-            places = [rhythm.place(*activity, self.settings.rhythm) for activity in self.active]
-            self.rhythm_after[taken] = rhythm.folded(places, self.settings.rhythm)
-        return self.rhythm_after[taken]
+        known = len(self.active)
+        if known not in self.rhythm_after:
+            self.rhythm_after[known] = rhythm.folded(self.active, self.settings.rhythm)
+        return self.rhythm_after[known]
 
     def usual_gap(self) -> float:
         """Return the account's own usual gap, in units of its rhythm."""

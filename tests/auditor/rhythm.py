@@ -6,13 +6,14 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 from math import floor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.auditor.exact import HOUR_MS, date_of, day_of
+from tests.auditor.exact import date_of, day_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 LAST_DAY = day_of(date(2101, 1, 1))
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -81,25 +82,16 @@ class Rhythm(NamedTuple):
     gaps: int
 
 
-def folded(units: Iterable[int], settings: RhythmSettings) -> Rhythm:
-    """Fold the places of activity, days or hours by their numbers, in the order in which they were taken."""
+def folded(places: Sequence[int], settings: RhythmSettings) -> Rhythm:
+    """Fold the places of activity, days or hours, each later than the one before it."""
     n, total, gaps = 0.0, 0.0, 0
-    last: int | None = None
-    for unit in units:
-        if last is not None and unit <= last:
-            continue
-        gap = 0 if last is None else _length(last, unit, settings)
+    for before, place in pairwise(places):
+        gap = _length(before, place, settings)
         if 1 <= gap <= settings.horizon:
             n = settings.forgetting * n + 1
             total = settings.forgetting * total + gap
             gaps += 1
-        last = unit
     return Rhythm(n, total, gaps)
-
-
-def place(day: int, time_ms: int, settings: RhythmSettings) -> int:
-    """Return the day or hour of activity."""
-    return time_ms // HOUR_MS if settings.is_hourly else day
 
 
 def _length(first: int, last: int, settings: RhythmSettings) -> int:
