@@ -184,6 +184,8 @@ def test_a_ticket_takes_its_events_in_any_order(events: list[str], state: str | 
         (["failed 1", "due 5"], "failed 1"),
         (["due 5", "failed 1"], "failed 1"),
         (["failed 2", "failed 1"], "failed 2"),
+        (["failed 1", "failed 2"], "failed 2"),
+        (["succeeded 1", "succeeded 2"], "paid 2"),
         (["failed 2", "succeeded 1"], "failed 2"),
         (["failed 2", "succeeded 2"], "paid 2"),
         (["due 5", "succeeded 1"], "paid 1"),
@@ -293,6 +295,7 @@ def test_what_is_no_number_from_0_to_100_pins_nothing(value: Any) -> None:
 #   America/Los_Angeles (-8) 5th 10:00 ... 6th 00:00 it is the 5th, 16:00 ........... 7th 08:00 fires: no day comes twice
 #   Mars/Olympus             as the policy
 #   Asia/Tokyo until 23:00   as the policy
+#   America/Los_Angeles until the 7th 05:00, the 6th 21:00 there: it stays in force until the midnight that comes next there
 @pytest.mark.parametrize(
     ("zone", "expires_at", "fires"),
     [
@@ -301,6 +304,7 @@ def test_what_is_no_number_from_0_to_100_pins_nothing(value: Any) -> None:
         ("America/Los_Angeles", None, "2026-01-07 08:00"),
         ("Mars/Olympus", None, "2026-01-07 00:00"),
         ("Asia/Tokyo", "2026-01-05 23:00", "2026-01-07 00:00"),
+        ("America/Los_Angeles", "2026-01-07 05:00", "2026-01-07 08:00"),
     ],
 )
 def test_a_time_zone_comes_into_force_at_the_next_midnight(
@@ -343,7 +347,9 @@ def test_silence_may_be_judged_by_hours() -> None:
     events = [login("2026-01-05 10:59"), login("2026-01-05 11:01")]
     found = run(events, policy=policy, until="2026-01-10 00:00")
     assert alerts(found) == [(shown("2026-01-08 14:00"), "firing", "warning", ["silence"])]
-    assert found.disengagements[0]["reasons"][0]["evidence"]["usual_gap_s"] == 304_200
+    evidence = found.disengagements[0]["reasons"][0]["evidence"]
+    assert evidence["usual_gap_s"] == 304_200
+    assert evidence["probability"] == pytest.approx(0.481976, abs=1e-6)
 
 
 def test_the_cause_of_an_event_of_facts_is_an_override_if_one_is_named() -> None:

@@ -109,18 +109,18 @@ def test_a_decline_ends_only_when_half_of_the_drop_is_made_good() -> None:
     assert run(events, {"decline": rule | {"level": 2.74}}).disengagements == []
 
 
-#   three users on day 0, one of them again on day 13: at day 13 the account is 14 days old, and 1 of 3 were there this week
+#   two users on day 0, one of them again on day 12: on day 13 the account is 14 days old, and 1 of 2 was there this week
+#   on day 14 nobody is left of day 0, and 1 of 1 was there
 def test_users_are_leaving() -> None:
-    events = [login(days_on(0) + i, user_id=name) for i, name in enumerate(("ann", "bob", "cyd"))]
-    events.append(login(days_on(12), user_id="ann"))
-    rule = {"window_days": 7, "of_days": 14, "share": 0.34, "users_min": 3}
+    events = [login(days_on(day), user_id=name) for day, name in ((0, "ann"), (0, "bob"), (12, "ann"))]
+    rule = {"window_days": 7, "of_days": 14, "share": 0.5, "users_min": 2}
     found = run(events, {"users_leaving": rule}, until="2026-01-25 00:00")
     assert told(found) == [(13, "firing", "warning", None), (14, "resolved", "warning", "condition_over")]
     assert [evidence(found, i) for i in (0, 1)] == [
-        {"users": 1, "users_before": 3},
+        {"users": 1, "users_before": 2},
         {"users": 1, "users_before": 1},
     ]
-    assert run(events, {"users_leaving": rule | {"share": 0.333}}).disengagements == []
+    assert run(events, {"users_leaving": rule | {"share": 0.499}}).disengagements == []
 
 
 # --- payments and tickets ------------------------------------------------------------------------------------------
@@ -138,6 +138,19 @@ def test_a_payment_is_in_trouble_some_days_after_it_was_due(*, is_paid: bool) ->
         (3.4167 if is_paid else 4.4167, "resolved", "warning", "condition_over"),
     ]
     assert evidence(found) == {"late": 1, "failed": 0, "reversed": 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("failed", "failed"), ("refunded", "reversed"), ("disputed", "reversed")]
+)
+def test_a_payment_that_went_wrong_is_in_trouble_at_once(status: str, state: str) -> None:
+    rules = {"payment_trouble": {"late_days": 1, "quiet_days": 2}}
+    found = run([payment(days_on(0), status)], rules, until="2026-01-20 00:00")
+    assert told(found) == [
+        (0.4167, "firing", "warning", None),
+        (2.4167, "resolved", "warning", "condition_over"),
+    ]
+    assert evidence(found) == {"late": 0, "failed": 0, "reversed": 0} | {state: 1}
 
 
 #   opened, and unresolved for two days; escalated within; resolved
@@ -201,16 +214,16 @@ def test_points_are_lost_within_a_band(nps: float, *, fires: bool) -> None:
     assert bool(run(events, {"band_drop": {"points": 15}}).disengagements) == fires
 
 
-def test_what_a_person_pinned_is_no_fall() -> None:
-    pinned: dict[str, Any] = {"override.test": 10}
-    released: dict[str, Any] = {"override.test": None}
-    events = [
-        facts(START, nps=60),
-        facts(days_on(1), None, **pinned),
-        facts(days_on(2), None, nps=20, **released),
+#   nps 60 high; pinned to 10: low; pinned to 90: high; released, and nps 20: low, which is no fall either
+def test_what_a_person_pinned_or_released_is_no_fall() -> None:
+    pins: list[dict[str, Any]] = [
+        {"override.test": 10},
+        {"override.test": 90},
+        {"override.test": None, "nps": 20},
     ]
+    events = [facts(START, nps=60), *(facts(days_on(n + 1), None, **pin) for n, pin in enumerate(pins))]
     found = run(events, {"band_drop": {"points": 50}})
-    assert [c["new"]["band"] for c in found.score_changes] == ["high", "low"]
+    assert [c["new"]["band"] for c in found.score_changes] == ["high", "low", "high", "low"]
     assert found.disengagements == []
 
 
