@@ -7,7 +7,7 @@ something begins or ends.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,6 +43,7 @@ GAPS_MS = (
 """Distances that mean something in the policies or the models."""
 SHORT_GAPS_MS = (0, 999, 1000, 30 * MINUTE_MS, HOUR_MS)
 NEAR_MS = (-1000, -1, 0, 0, 0, 1, 1000)
+NAMED = {Input.TICKETS: "ticket_id", Input.PAYMENTS: "payment_id"}
 NAMES = {source: name for name, source in RECORDED_TYPES.items()}
 PATHS = (
     "/cancel",
@@ -138,9 +139,23 @@ class Case(NamedTuple):
     world: World
 
 
+class Last(NamedTuple):
+    """The ticket or payment that was told of last."""
+
+    account: str
+    name: str
+    time_ms: int
+
+
 @dataclass
 class Draw:
-    """A seeded company of a few accounts; `at_ms` is how far it has come, `pins` is what overrides may name."""
+    """A seeded company of a few accounts.
+
+    Attributes:
+        at_ms: how far it has come.
+        pins: what overrides may name.
+        last: per input the ticket or payment told of last; often something more happens to it within a second.
+    """
 
     rng: Random
     zone: str
@@ -149,6 +164,7 @@ class Draw:
     at_ms: int
     instants: list[int]
     count: int = 0
+    last: dict[Input, Last] = field(default_factory=dict)
 
 
 def case(seed: int, events: int = 250) -> Case:
@@ -230,20 +246,25 @@ Sent = tuple[Input, str, Any, int]
 
 def _event(draw: Draw) -> Sent:
     rng = draw.rng
-    time_ms = _when(draw)
+    source = rng.choices(list(Input), weights=[4, 4, 3, 3, 4])[0]
+    last = draw.last.get(source) if source in NAMED and rng.random() < 0.3 else None
+    time_ms = _when(draw) if last is None else last.time_ms + rng.choice(NEAR_MS)
     draw.at_ms = max(draw.at_ms, time_ms)
     draw.instants = [*draw.instants[-40:], time_ms]
     draw.count += 1
-    source = rng.choices(list(Input), weights=[4, 4, 3, 3, 4])[0]
-    account = rng.choice(draw.accounts)
+    account = rng.choice(draw.accounts) if last is None else last.account
     if draw.count < STARTED_AFTER and source in {Input.LOGINS, Input.TICKETS, Input.PAGE_VISITS}:
         account = draw.accounts[0]
-    fields = {
+    fields: Tree = {
         "event_id": f"e{draw.count}",
         "account_id": account,
         "occurred_at": time_ms if rng.random() < 0.5 else _text(rng, time_ms),
     }
     fields |= _details(draw, source)
+    if last is not None:
+        fields[NAMED[source]] = last.name
+    if source in NAMED:
+        draw.last[source] = Last(account, fields[NAMED[source]], time_ms)
     received_ms = rng.choice([time_ms, time_ms, time_ms - 300_000, time_ms - 300_001, -1])
     return source, account, fields, received_ms
 
