@@ -154,6 +154,7 @@ class Draw:
     Attributes:
         at_ms: how far it has come.
         pins: what overrides may name.
+        is_calm: no ticket is escalated and no payment goes wrong, so that what is more quiet shows.
         last: per input the ticket or payment told of last; often something more happens to it within a second.
     """
 
@@ -163,6 +164,7 @@ class Draw:
     accounts: list[str]
     at_ms: int
     instants: list[int]
+    is_calm: bool
     count: int = 0
     last: dict[Input, Last] = field(default_factory=dict)
 
@@ -225,9 +227,8 @@ def company(rng: Random, its: World) -> Draw:
     """Return a company before its first event, some days before something happens to the clocks of its zone."""
     zone = its.policy["time_zone"]
     start_ms = start_of_day(zone, date.fromisoformat(ZONES[zone]).toordinal() - EPOCH.date().toordinal())
-    return Draw(
-        rng, zone, _pins(its), [f"account-{n}" for n in range(rng.randint(1, 4))], start_ms, [start_ms]
-    )
+    accounts = [f"account-{n}" for n in range(rng.randint(1, 4))]
+    return Draw(rng, zone, _pins(its), accounts, start_ms, [start_ms], is_calm=rng.random() < 0.4)
 
 
 def _pins(its: World) -> list[str]:
@@ -321,6 +322,8 @@ def _ticket(draw: Draw) -> Tree:
     """Return an action on one of more tickets than there are slots, in any order of actions."""
     rng = draw.rng
     actions = ["opened", "opened", "commented", "escalated", "resolved", "resolved", "reopened", "teleported"]
+    if draw.is_calm:
+        actions.remove("escalated")
     return {
         "ticket_id": rng.choice(["T1", "T1", "T1", "T1", *(f"T{n}" for n in range(2, 9)), f"T{draw.count}"]),
         "action": rng.choice(actions),
@@ -332,7 +335,8 @@ def _ticket(draw: Draw) -> Tree:
 def _payment(draw: Draw) -> Tree:
     """Return a status of one of more payments than there are slots, due about now or once, with any amount."""
     rng = draw.rng
-    statuses = ["due", "due", "succeeded", "failed", "failed", "refunded", "disputed", "lost"]
+    wrong = [] if draw.is_calm else ["failed", "failed", "refunded", "disputed"]
+    statuses = ["due", "due", "succeeded", "lost", *wrong]
     fields: Tree = {
         "payment_id": rng.choice(["P1", "P1", "P1", *(f"P{n}" for n in range(2, 6)), f"P{draw.count}"]),
         "status": rng.choice(statuses),

@@ -130,7 +130,7 @@ def _rules(rng: Random) -> Tree:
         },
         "payment_trouble": {
             "severity": rng.choice(level),
-            "late_days": rng.choice([0, 1]),
+            "late_days": rng.choice([0, 1, 1]),
             "quiet_days": rng.choice([1, 1, 2, 2, 90]),
             "refractory_days": rng.choice([1, 2]),
         },
@@ -138,7 +138,7 @@ def _rules(rng: Random) -> Tree:
             "severity": rng.choice(level),
             "spike_ratio": rng.choice([0.5, 1, 3]),
             "spike_min": rng.choice([1, 2]),
-            "unresolved_days": rng.choice([1, 1, 2, 2, 89]),
+            "unresolved_days": rng.choice([1, 2, 89, 89]),
             "refractory_days": rng.choice([1, 2]),
         },
         "band_drop": {
@@ -177,7 +177,8 @@ def _rules(rng: Random) -> Tree:
         },
     }
     named = rng.sample(list(everything), rng.choice([1, 2, 3, 6, len(everything)]))
-    named += [name for name in ("silence", "decline", "never_started", "risk_page") if rng.random() < 0.35]
+    rarer = ("silence", "decline", "never_started", "risk_page", "payment_trouble", "ticket_trouble")
+    named += [name for name in rarer if rng.random() < 0.35]
     if "reengaged" in named and "silence" not in named:
         named.append("absolute_silence")
     return {name: everything[name] for name in everything if name in named}
