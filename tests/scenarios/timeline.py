@@ -1,0 +1,405 @@
+"""Timelines: what a person reads is what is run, through the real core, and what must come out of it.
+
+    day      0         10        20        30
+    login    x.x.x.x.x.x.x.x.x.x..................
+    silence  ......................F...............
+
+The first line is the ruler: a column is a `day` (also an `hour` or a `week`), and day 0 is Monday, 2026-01-05. Another
+ruler below starts another stretch of the same timeline. Everything else is a lane:
+
+- what happens, at noon of its day, at the full hour, or at noon of the first days of its week:
+  `login` and `visit` (x, or how many; by weeks on how many days), `users` (how many, each with an id of its own),
+  `cancel` and `upgrade` (x, A by an administrator), `opened` (how many tickets, each with an id of its own),
+  tickets `T1`.. (o opened, c commented, e escalated, r resolved, R reopened),
+  payments `P1`.. (d due, s succeeded, f failed, r refunded, D disputed), and facts: a value at its column, - deletes it;
+- what comes out, all of it: `score` and `band` of the first model, a value at the column of each change sent; rules by
+  name: F, E, R the message fires, escalates, resolves and lists the rule; `severity` of each message: i, w, c.
+
+A rule is in force if it has a lane (with the shipped numbers), or is named in `rules`. Instants are told as "day hour".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import yaml
+
+from agents.observer import NullPartitionObserver
+from agents.partition import Partition
+from agents.zones import ZoneDatabase
+from schemas.catalogue import FACT_BY_NAME, OVERRIDE_PREFIX
+from schemas.events import RECORDED_TYPES
+from schemas.model_file import ModelFile
+from schemas.policy import Policy
+from schemas.reasons import EventNote, Rule
+from schemas.records import Chunk
+from schemas.topics import Input, Output
+from streams.clock import ENDLESS_MS
+from streams.plan import compile_program
+from streams.views import view_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Tree = dict[str, Any]
+START: Final = datetime(2026, 1, 5, tzinfo=UTC)
+UNITS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
+NOON: Final = timedelta(hours=12)
+RULES: Final = tuple(rule.label for rule in Rule)
+TICKETS: Final = {
+    "o": "opened", "c": "commented", "e": "escalated", "r": "resolved", "R": "reopened",
+}  # fmt: skip
+COUNTED: Final[dict[str, Tree]] = {
+    "login": {"type": "login"},
+    "users": {"type": "login"},
+    "visit": {"type": "page_visit", "path": "/app"},
+    "opened": {"type": "ticket", "action": "opened"},
+}
+OUTCOMES: Final = {*RULES, "score", "band", "severity"}
+PAYMENTS: Final = {"d": "due", "s": "succeeded", "f": "failed", "r": "refunded", "D": "disputed"}
+SHIPPED: Final[Tree] = yaml.safe_load(
+    (Path(__file__).parents[2] / "schemas" / "policies" / "default.yaml").read_text()
+)
+
+
+# --- instants and events -------------------------------------------------------------------------------------------
+
+
+def moment(text: str) -> datetime:
+    """Return the instant of a text like `3 09:30`, with seconds and milliseconds if wanted: day 3, half past nine UTC."""
+    day, _, clock = text.partition(" ")
+    hours, minutes, seconds = ([*clock.split(":"), "0"] if clock else ["0", "0", "0"])[:3]
+    return START + timedelta(
+        days=int(day), hours=int(hours), minutes=int(minutes), milliseconds=round(1000 * float(seconds))
+    )
+
+
+def millis(text: str) -> int:
+    """Return the instant of a text in milliseconds since 1970."""
+    return _millis(moment(text))
+
+
+def date_of(day: int) -> str:
+    """Return the date of a day of the timeline."""
+    return f"{START + timedelta(days=day):%Y-%m-%d}"
+
+
+def instant(text: str) -> str:
+    """Return the instant of a message as timelines write it."""
+    return _written(datetime.fromisoformat(text))
+
+
+def _written(when: datetime) -> str:
+    clock = f"{when:%H:%M:%S.%f}"[:-3].removesuffix(".000").removesuffix(":00")
+    return f"{(when - START).days} {clock}"
+
+
+def event(kind: str, when: str, **fields: Any) -> Tree:
+    return {"type": kind, "account_id": "acme", "occurred_at": millis(when)} | fields
+
+
+def login(when: str, **fields: Any) -> Tree:
+    return event("login", when, **fields)
+
+
+def visit(when: str, path: str = "/app", **fields: Any) -> Tree:
+    return event("page_visit", when, path=path, **fields)
+
+
+def ticket(when: str, action: str, ticket_id: str = "T1", **fields: Any) -> Tree:
+    return event("ticket", when, ticket_id=ticket_id, action=action, **fields)
+
+
+def payment(when: str, status: str, payment_id: str = "P1", **fields: Any) -> Tree:
+    return event("payment", when, payment_id=payment_id, status=status, **fields)
+
+
+def facts(when: str, expires: str | None = None, **told: Any) -> Tree:
+    """Return what is told of the account; a value of None deletes, `__` stands for the dot of an override."""
+    named = {name.replace("__", "."): value for name, value in told.items()}
+    return event("facts", when, facts=named, expires_at=None if expires is None else millis(expires))
+
+
+def _millis(when: datetime) -> int:
+    return (when - START) // timedelta(milliseconds=1) + 1000 * int(START.timestamp())
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+def component(name: str, weight: int = 1, **parts: Any) -> Tree:
+    """Return a component; without parts it shows the fact of its name, 0..100, as it is."""
+    as_it_is = {"metric": {"feature": "fact", "source": name}, "ramp": [[0, 0], [100, 100]]}
+    return {"name": name, "weight": weight} | (parts or as_it_is)
+
+
+def measured(feature: str, top: int, **arguments: Any) -> Tree:
+    """Return a component of a metric: 0 at 0, 100 at `top`."""
+    return component("it", metric={"feature": feature} | arguments, ramp=[[0, 0], [top, 100]])
+
+
+def bands(*cuts: tuple[str, float, str]) -> list[Tree]:
+    return [{"name": name, "from": start, "closed": side} for name, start, side in cuts]
+
+
+def model(*components: Tree, **changes: Any) -> Tree:
+    """Return a model of one dimension; cut, margin and dwell are those of the worked examples: 50, 2 points, 24 hours."""
+    weight = sum(each["weight"] for each in components)
+    return {
+        "model": "test",
+        "version": 1,
+        "scale": [0, 100],
+        "denominator": weight,
+        "min_coverage": 0.5,
+        "missing": "spread",
+        "applies_to": {"kind": ["customer"]},
+        "dimensions": [{"name": "all", "weight": weight, "components": list(components)}],
+        "bands": bands(("low", 0, "left"), ("high", 50, "left")),
+        "hysteresis": 2,
+        "dwell_h": 24,
+        "min_change": 100,
+    } | changes
+
+
+NPS: Final = model(component("nps"))
+"""The score is the fact `nps`; but for a change of band nothing is sent."""
+
+
+# --- what came out -------------------------------------------------------------------------------------------------
+
+
+class Story(NamedTuple):
+    """What came out, in its order: score changes, messages of both episodes, notes, and views as of the end."""
+
+    changes: list[Tree]
+    alerts: list[Tree]
+    order: list[str]
+    notes: Counter[str]
+    views: dict[str, Tree]
+
+    @property
+    def scores(self) -> list[str]:
+        """When, the score, the band, and by what kind of cause."""
+        return [
+            f"{instant(c['effective_at'])} {_number(c['new']['score'])} {c['new']['band']} by {c['cause']['kind']}"
+            for c in self.changes
+        ]
+
+    @property
+    def messages(self) -> list[str]:
+        """When, status, severity, rules, and of a resolved one by what."""
+        return [
+            f"{instant(m['effective_at'])} {m['status']} {m['severity']} "
+            + "+".join(reason["rule"] for reason in m["reasons"])
+            + (f" by {m['resolved_by']}" if m["resolved_by"] else "")
+            for m in self.alerts
+        ]
+
+    def evidence(self, rule: str, message: int = 0) -> Tree:
+        """Return the evidence of a rule in the message of this number."""
+        found: Tree = next(r["evidence"] for r in self.alerts[message]["reasons"] if r["rule"] == rule)
+        return found
+
+    @property
+    def view(self) -> Tree:
+        """The account `acme` at the end."""
+        return self.views["acme"]
+
+    @property
+    def open_reasons(self) -> list[str]:
+        """The open reasons at the end, each with its since."""
+        return [
+            f"{reason['rule']} since {instant(reason['since'])}"
+            for episode in self.view["episodes"]
+            for reason in episode["reasons"]
+        ]
+
+
+class _Heard(NullPartitionObserver):
+    def __init__(self) -> None:
+        self.notes: Counter[str] = Counter()
+
+    def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
+        self.notes.update({note.value: count for note, count in notes.items() if count})
+
+
+def run(
+    *events: Tree, until: str, models: Sequence[Tree] = (NPS,), rules: Tree | None = None, **policy: Any
+) -> Story:
+    """Return what the core makes of events in their order of arrival; `until` the clock goes on.
+
+    `received` of an event is the timestamp of its record. Keys of the policy replace those of the shipped one.
+    """
+    numbers = {name: SHIPPED["rules"][name] | own for name, own in (rules or {}).items()}
+    tree = SHIPPED | {"models": [each["model"] for each in models], "rules": numbers} | policy
+    program = compile_program(
+        Policy.model_validate(tree), [ModelFile.model_validate(each) for each in models], ZoneDatabase()
+    )
+    heard = _Heard()
+    partition = Partition(program, partition=0, partitions=1, observer=heard, keyed=False)
+    lanes: dict[Input, list[Tree]] = {}
+    for number, each in enumerate(events):
+        lanes.setdefault(RECORDED_TYPES[each["type"]], []).append({"event_id": f"e{number}"} | each)
+    for source in Input:
+        if lane := lanes.get(source):
+            stamps = [millis(each["received"]) if "received" in each else -1 for each in lane]
+            values: list[bytes | None] = [json.dumps(each).encode() for each in lane]
+            offsets = np.arange(len(lane), dtype=np.int64)
+            partition.offer(source, Chunk([None] * len(lane), values, offsets, np.array(stamps, np.int64)))
+        partition.end_reached(source, ENDLESS_MS)
+    while partition.step(64) or partition.due_now():
+        pass
+    partition.merge.clock_ms = max(partition.merge.clock_ms, millis(until))
+    partition.sweep_all()
+    return _story(partition, heard)
+
+
+def _story(partition: Partition, heard: _Heard) -> Story:
+    story = Story([], [], [], heard.notes, {})
+    for record in partition.drain().outputs:
+        if record.topic in {Output.DISENGAGEMENTS, Output.OPPORTUNITIES}:
+            story.alerts.append(json.loads(record.value))
+            story.order.append(record.topic.value)
+        elif record.topic is Output.SCORE_CHANGES:
+            story.changes.append(json.loads(record.value))
+            story.order.append(story.changes[-1]["model"])
+        else:
+            assert record.topic is Output.ACCOUNTS, record
+    for record in view_records(partition.accounts, list(partition.accounts.existing())):
+        view = json.loads(record.value)
+        story.views[view["account_id"]] = view
+    return story
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+# --- timelines -----------------------------------------------------------------------------------------------------
+
+
+class _Lane(NamedTuple):
+    """A lane of one stretch: its marks with the columns at which they begin, columns counted from the timeline's start."""
+
+    name: str
+    marks: list[tuple[int, str]]
+
+
+class _Picture(NamedTuple):
+    """A timeline as it was read; `end` is the column after the last, `stretches` are where lines begin again."""
+
+    unit: str
+    lanes: list[_Lane]
+    end: int
+
+    def drawn(self, name: str) -> list[tuple[int, str]]:
+        """Return the marks of all lanes of a name."""
+        return [mark for lane in self.lanes if lane.name == name for mark in lane.marks]
+
+
+def play(text: str, *more: Tree, until: str | None = None, rules: Tree | None = None, **world: Any) -> Story:
+    """Run a timeline (and further events), compare all its lanes of what comes out, and return what came out.
+
+    `until` is by default the end of the last column; the arguments beyond are those of `run`.
+    """
+    picture = _read(text)
+    names = {lane.name for lane in picture.lanes}
+    numbers: Tree = {name: {} for name in RULES if name in names} | (rules or {})
+    events = sorted([*_events(picture), *more], key=lambda each: each["occurred_at"])
+    end = until or _written(START + picture.end * UNITS[picture.unit] - timedelta(milliseconds=1))
+    story = run(*events, until=end, rules=numbers, **world)
+    for name in sorted(names & OUTCOMES):
+        assert _shown(story, name, picture.unit) == picture.drawn(name), (
+            f"{name}: {story.scores} {story.messages}"
+        )
+    return story
+
+
+def _read(text: str) -> _Picture:
+    lanes: list[_Lane] = []
+    unit, margin, first, end = "", 0, 0, 0
+    for line in filter(str.strip, text.splitlines()):
+        if line.split()[0] in UNITS:
+            unit, margin, first = _ruler(line, unit)
+            continue
+        name, body = line[:margin].strip(), line[margin:].rstrip()
+        assert name, f"no ruler above, or no name of a lane: {line}"
+        # Values are words at their column; marks are single characters.
+        found = re.finditer(r"[^\s.]\S*" if _is_of_values(name) else r"[^\s.]", body)
+        lanes.append(_Lane(name, [(first + each.start(), each.group()) for each in found]))
+        end = max(end, first + len(body))
+    return _Picture(unit, lanes, end)
+
+
+def _ruler(line: str, unit: str) -> tuple[str, int, int]:
+    """Return the unit of a ruler, where its columns begin, and the number of the first."""
+    labels = [(found.start(), int(found.group())) for found in re.finditer(r"\d+", line)]
+    margin, first = labels[0]
+    assert unit in {"", line.split(maxsplit=1)[0]}, f"a timeline of two units: {line}"
+    assert all(number - first == at - margin for at, number in labels), f"labels out of place: {line}"
+    return line.split(maxsplit=1)[0], margin, first
+
+
+def _is_of_values(name: str) -> bool:
+    return name in {"score", "band"} or _is_fact(name)
+
+
+def _is_fact(name: str) -> bool:
+    return name in FACT_BY_NAME or name.startswith(OVERRIDE_PREFIX)
+
+
+def _events(picture: _Picture) -> Iterator[Tree]:
+    for name, marks in picture.lanes:
+        if name in OUTCOMES:
+            continue
+        for column, mark in marks:
+            when = START + column * UNITS[picture.unit] + (timedelta() if picture.unit == "hour" else NOON)
+            count = int(mark, 36) if name in COUNTED and mark != "x" else 1
+            for number in range(count):
+                later = number * (timedelta(days=1) if picture.unit == "week" else timedelta(minutes=1))
+                fields = {"account_id": "acme", "occurred_at": _millis(when + later)}
+                yield fields | _happening(name, mark, f"{column}-{number}") | _user(name, number)
+
+
+def _user(name: str, number: int) -> Tree:
+    return {"user_id": f"user-{number}"} if name == "users" else {}
+
+
+def _happening(name: str, mark: str, ordinal: str) -> Tree:
+    """Return the event that a mark of a lane stands for."""
+    if name in COUNTED:
+        more = {"ticket_id": ordinal} if name == "opened" else {}
+        return COUNTED[name] | more
+    if name in {"cancel", "upgrade"}:
+        return {"type": "page_visit", "path": f"/{name}", "user_role": "admin" if mark == "A" else "member"}
+    if _is_fact(name):
+        value = None if mark == "-" else float(mark) if re.fullmatch(r"-?[\d.]+", mark) else mark
+        return {"type": "facts", "facts": {name: value}}
+    assert re.fullmatch(r"[TP]\d+", name), f"no lane of this name: {name}"
+    if name[0] == "T":
+        return {"type": "ticket", "ticket_id": name, "action": TICKETS[mark]}
+    return {"type": "payment", "payment_id": name, "status": PAYMENTS[mark]}
+
+
+def _shown(story: Story, name: str, unit: str) -> list[tuple[int, str]]:
+    if name in {"score", "band"}:
+        return [
+            (_column(c, unit), _number(c["new"][name]) if name == "score" else c["new"][name])
+            for c in story.changes
+            if c["model"] == story.view["scores"][0]["model"]
+        ]
+    of_rule = [m for m in story.alerts if name == "severity" or name in {r["rule"] for r in m["reasons"]}]
+    return [
+        (_column(m, unit), m["severity"][0] if name == "severity" else m["status"][0].upper())
+        for m in of_rule
+    ]
+
+
+def _column(message: Tree, unit: str) -> int:
+    return (datetime.fromisoformat(message["effective_at"]) - START) // UNITS[unit]
