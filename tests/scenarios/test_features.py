@@ -5,6 +5,8 @@ The models have one component of weight 1, so that the score shows the metric: 0
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.scenarios.timeline import (
@@ -19,15 +21,74 @@ from tests.scenarios.timeline import (
     play,
     run,
     ticket,
+    visit,
 )
 
 ALL = {"min_change": 0.001}
 
 
-def score(*events: Tree, at: str, of: Tree) -> float | None:
+def score(*events: Tree, at: str, of: Tree, **policy: Any) -> float | None:
     """Return the score of the one component at an instant."""
-    found: float | None = run(*events, until=at, models=[model(of)]).view["scores"][0]["score"]
+    found: float | None = run(*events, until=at, models=[model(of)], **policy).view["scores"][0]["score"]
     return found
+
+
+# --- windows -------------------------------------------------------------------------------------------------------
+
+
+#   of log-ins, none says something too: it takes 7 days to know. Of payments that failed the first one does
+def test_a_volume_is_known_when_its_window_is_and_an_incident_at_once() -> None:
+    logins = measured("count", 10, source="logins", window_days=7)
+    failures = measured("count", 10, source="payments_failed", window_days=7)
+    told = [login("0 12:00"), login("0 13:00"), payment("0 14:00", "failed")]
+    assert [score(*told, at=at, of=logins) for at in ("5 23:59:59.999", "6", "7")] == [None, 20, 0]
+    assert [score(*told, at=at, of=failures) for at in ("0 14:00", "6", "7")] == [10, 10, 0]
+
+
+#   three log-ins on two days
+def test_active_days_are_days_and_not_events() -> None:
+    of = measured("active_days", 10, source="logins", window_days=7)
+    assert score(login("0 12:00"), login("0 13:00"), login("3 12:00"), at="6", of=of) == 20
+
+
+#   9 gaps of 2: usual = (7 + 18) / 10 = 2.5 days; on day 23 5 days of silence are 2 usual gaps
+def test_silence_in_usual_gaps() -> None:
+    rhythm = {"prior_rate": 1.0, "prior_days": 7.0, "forgetting": 1.0}
+    logins = [login(f"{day} 12:00") for day in range(0, 20, 2)]
+    found = [
+        score(*logins, at=at, of=measured("rhythm", 4), rhythm=rhythm) for at in ("18 12:00", "23", "40")
+    ]
+    assert found == [0, 50, 100]
+
+
+#   three opened, one resolved; 90 days after the first was opened it is forgotten
+def test_tickets_that_are_open() -> None:
+    told = [ticket(f"{day} 12:00", "opened", f"T{day}") for day in range(3)] + [
+        ticket("5 12:00", "resolved", "T2")
+    ]
+    of = measured("open_tickets", 10)
+    assert [score(*told, at=at, of=of) for at in ("4 12:00", "5 12:00", "90 11:59:59.999", "90 12:00")] == [
+        30, 20, 20, 10,
+    ]  # fmt: skip
+
+
+#   weeks begin on Mondays: day 6 is of the first, day 7 of the second; two weeks on day 13 have both, on day 14 one
+def test_a_mean_is_taken_by_weeks() -> None:
+    told = [ticket("6 12:00", "opened", csat=5), ticket("7 12:00", "commented", csat=2)]
+    of = measured("mean", 10, source="csat", window_days=14)
+    assert [score(*told, at=at, of=of) for at in ("6 12:00", "13 12:00", "14", "21")] == [50, 35, 20, None]
+    hours = measured("mean", 24, source="resolve_hours", window_days=14)
+    told = [ticket("6 12:00", "opened"), ticket("7 00:59:59", "resolved")]
+    assert score(*told, at="7 12:00", of=hours) == 50
+
+
+#   three key features: one used by its path, one by its name, on days 2 and 4; the third never
+#   in 7 days: 2/3, known from day 6 on; on day 9 day 2 is out of them. First use: (2 + 4 + 9 days so far) / 3 = 5
+def test_breadth_and_first_use_of_key_features() -> None:
+    told = [login("0 12:00"), visit("2 12:00", "/app/reports/7"), visit("4 12:00", feature="automation")]
+    breadth, first_use = measured("key_features", 1, window_days=7), measured("first_use", 10)
+    assert [score(*told, at=at, of=breadth) for at in ("5", "6", "8", "9")] == [None, 66.7, 66.7, 33.3]
+    assert score(*told, at="9", of=first_use) == 50
 
 
 # --- the own earlier window ----------------------------------------------------------------------------------------

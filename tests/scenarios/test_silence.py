@@ -72,8 +72,8 @@ def test_the_hour_of_the_last_activity_does_not_matter(last: str) -> None:
 def test_gaps_that_fade_make_it_wait_longer() -> None:
     play("""
     day      0         10        20        30        40
-    login    x.x.x.x.x.x.x.x.x.x......................
-    silence  .......................................F.
+    login    x.x.x.x.x.x.x.x.x.x........................x
+    silence  .......................................F...R
     """)
 
 

@@ -1,11 +1,11 @@
 """Timelines: what a person reads is what is run, through the real core, and what must come out of it.
 
-    day      0         10        20        30
-    login    x.x.x.x.x.x.x.x.x.x..................
-    silence  ......................F...............
+    day      0         10        20        30        40
+    login    x.x.x.x.x.x.x.x.x.x........................x
+    silence  .......................................F...R
 
-The first line is the ruler: a column is a `day` (also an `hour` or a `week`), and day 0 is Monday, 2026-01-05. Another
-ruler below starts another stretch of the same timeline. Everything else is a lane:
+The first line is a ruler: a column is a `day` (also an `hour` or a `week`), and day 0 is Monday, 2026-01-05. Another
+ruler below goes on with the same timeline. Everything else is a lane:
 
 - what happens, at noon of its day, at the full hour, or at noon of the first days of its week:
   `login` and `visit` (x, or how many; by weeks on how many days), `users` (how many, each with an id of its own),
@@ -55,14 +55,16 @@ RULES: Final = tuple(rule.label for rule in Rule)
 TICKETS: Final = {
     "o": "opened", "c": "commented", "e": "escalated", "r": "resolved", "R": "reopened",
 }  # fmt: skip
+PAYMENTS: Final = {"d": "due", "s": "succeeded", "f": "failed", "r": "refunded", "D": "disputed"}
 COUNTED: Final[dict[str, Tree]] = {
     "login": {"type": "login"},
     "users": {"type": "login"},
     "visit": {"type": "page_visit", "path": "/app"},
     "opened": {"type": "ticket", "action": "opened"},
 }
+"""Lanes whose marks may be numbers."""
 OUTCOMES: Final = {*RULES, "score", "band", "severity"}
-PAYMENTS: Final = {"d": "due", "s": "succeeded", "f": "failed", "r": "refunded", "D": "disputed"}
+"""Lanes of what comes out."""
 SHIPPED: Final[Tree] = yaml.safe_load(
     (Path(__file__).parents[2] / "schemas" / "policies" / "default.yaml").read_text()
 )
@@ -232,7 +234,7 @@ class _Heard(NullPartitionObserver):
 def run(
     *events: Tree, until: str, models: Sequence[Tree] = (NPS,), rules: Tree | None = None, **policy: Any
 ) -> Story:
-    """Return what the core makes of events in their order of arrival; `until` the clock goes on.
+    """Return what the core makes of events in their order of arrival; the clock goes on, and they are taken, `until`.
 
     `received` of an event is the timestamp of its record. Keys of the policy replace those of the shipped one.
     """
@@ -243,6 +245,7 @@ def run(
     )
     heard = _Heard()
     partition = Partition(program, partition=0, partitions=1, observer=heard, keyed=False)
+    partition.merge.until_ms = millis(until)
     lanes: dict[Input, list[Tree]] = {}
     for number, each in enumerate(events):
         lanes.setdefault(RECORDED_TYPES[each["type"]], []).append({"event_id": f"e{number}"} | each)
@@ -285,14 +288,14 @@ def _number(value: float | None) -> str:
 
 
 class _Lane(NamedTuple):
-    """A lane of one stretch: its marks with the columns at which they begin, columns counted from the timeline's start."""
+    """A line below a ruler: its marks with the columns at which they begin."""
 
     name: str
     marks: list[tuple[int, str]]
 
 
 class _Picture(NamedTuple):
-    """A timeline as it was read; `end` is the column after the last, `stretches` are where lines begin again."""
+    """A timeline as it was read; `end` is the column after the last."""
 
     unit: str
     lanes: list[_Lane]
@@ -364,18 +367,17 @@ def _events(picture: _Picture) -> Iterator[Tree]:
             for number in range(count):
                 later = number * (timedelta(days=1) if picture.unit == "week" else timedelta(minutes=1))
                 fields = {"account_id": "acme", "occurred_at": _millis(when + later)}
-                yield fields | _happening(name, mark, f"{column}-{number}") | _user(name, number)
+                yield fields | _happening(name, mark, column, number)
 
 
-def _user(name: str, number: int) -> Tree:
-    return {"user_id": f"user-{number}"} if name == "users" else {}
-
-
-def _happening(name: str, mark: str, ordinal: str) -> Tree:
-    """Return the event that a mark of a lane stands for."""
+def _happening(name: str, mark: str, column: int, number: int) -> Tree:
+    """Return the event that a mark of a lane stands for, of a number that of this number."""
     if name in COUNTED:
-        more = {"ticket_id": ordinal} if name == "opened" else {}
-        return COUNTED[name] | more
+        own: dict[str, Tree] = {
+            "users": {"user_id": f"user-{number}"},
+            "opened": {"ticket_id": f"{column}-{number}"},
+        }
+        return COUNTED[name] | own.get(name, {})
     if name in {"cancel", "upgrade"}:
         return {"type": "page_visit", "path": f"/{name}", "user_role": "admin" if mark == "A" else "member"}
     if _is_fact(name):
@@ -394,10 +396,12 @@ def _shown(story: Story, name: str, unit: str) -> list[tuple[int, str]]:
             for c in story.changes
             if c["model"] == story.view["scores"][0]["model"]
         ]
-    of_rule = [m for m in story.alerts if name == "severity" or name in {r["rule"] for r in m["reasons"]}]
+    if name == "severity":
+        return [(_column(m, unit), m["severity"][0]) for m in story.alerts]
     return [
-        (_column(m, unit), m["severity"][0] if name == "severity" else m["status"][0].upper())
-        for m in of_rule
+        (_column(m, unit), m["status"][0].upper())
+        for m in story.alerts
+        if name in {reason["rule"] for reason in m["reasons"]}
     ]
 
 
