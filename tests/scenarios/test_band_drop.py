@@ -125,6 +125,13 @@ def test_points_lost_slowly_are_seen_within_14_days(day: int, count: int) -> Non
     assert len(run(*told, until=f"{day} 23:59", rules={"band_drop": {}}).messages) == count
 
 
+#   the very first day has no days before it: the band falls, and of points nothing is known
+def test_on_the_first_day_no_points_are_lost() -> None:
+    story = run(facts("0 12:00", nps=60), facts("0 13:00", nps=40), until="1", rules={"band_drop": {}})
+    assert story.messages == ["0 13:00 firing warning band_drop"]
+    assert story.evidence("band_drop") == {"band": "low", "band_before": "high", "points_lost": None}
+
+
 #   every day has a score, also one on which nothing happened: 90 on days 0 to 29
 def test_silent_days_have_the_score_of_the_day_before() -> None:
     story = run(facts("0 12:00", nps=90), facts("30 12:00", nps=75), until="31", rules={"band_drop": {}})

@@ -186,16 +186,18 @@ def test_refractory_times_are_of_rules_and_not_of_the_episode() -> None:
 
 def severity(*events: Tree, rules: Tree = PAYMENT, **policy: Any) -> list[str]:
     return [
-        " ".join(message.split()[:4]) for message in run(*events, until="20", rules=rules, **policy).messages
+        " ".join(message.split()[:4]) for message in run(*events, until="30", rules=rules, **policy).messages
     ]
 
 
-#   a renewal on day 95 is 90 days away on day 5, near enough; one of day 96 is near on day 6; one of day 4 is over
+#   a renewal on day 95 is 90 days away on day 5, near enough; one of day 96 is near on day 6,
+#   one of day 115 on day 25, with nothing happening in between; one of day 4 is over
 @pytest.mark.parametrize(
     ("renewal", "told"),
     [
         (95, ["5 12:00 firing critical"]),
         (96, ["5 12:00 firing warning", "6 00:00 escalated critical"]),
+        (115, ["5 12:00 firing warning", "25 00:00 escalated critical"]),
         (5, ["5 12:00 firing critical"]),
         (4, ["5 12:00 firing warning"]),
     ],

@@ -130,10 +130,14 @@ def test_counts_already_made_stay_where_they_are() -> None:
     assert fires(*events, until="8") == ["4 15:00"]
 
 
-#   the fact expires on day 6: from the midnight after that the policy's zone is in force again
+#   the fact expires on day 6: at the midnight after that (5:00, in New York's days) the policy's zone is in force again,
+#   though nothing happens: the silence since day 3 is told at the midnight of UTC
 def test_a_zone_that_expires_is_the_policys_again() -> None:
-    events = [facts("3 12:00", "6 12:00", time_zone="America/New_York"), login("8 12:00")]
-    assert fires(*events, until="12")[-1] == "10 00:00"
+    events = [facts("3 12:00", "6 12:00", time_zone="America/New_York"), login("3 13:00")]
+    assert fires(*events, until="14", days=9) == ["13 00:00"]
+    assert fires(facts("3 12:00", time_zone="America/New_York"), events[1], until="14", days=9) == [
+        "13 05:00"
+    ]
 
 
 # --- equal instants ------------------------------------------------------------------------------------------------

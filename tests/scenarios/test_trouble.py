@@ -216,6 +216,16 @@ def test_of_more_than_four_payments_the_oldest_makes_place() -> None:
     assert paid(*told[:4], until="20") == ["13 12:00 firing warning payment_trouble"]
 
 
+#   one of them is paid, on day 14: it makes place before any that is not, though they were due longer ago: 20 + 3
+def test_a_paid_payment_makes_place_first() -> None:
+    told = [payment("0 12:00", "due", f"P{n}", due_at=millis(f"{20 + n} 12:00")) for n in range(3)]
+    told += [
+        payment("14 12:00", "succeeded", "P3"),
+        payment("15 12:00", "due", "P4", due_at=millis("30 12:00")),
+    ]
+    assert paid(*told, until="24") == ["23 12:00 firing warning payment_trouble"]
+
+
 # --- tickets -------------------------------------------------------------------------------------------------------
 
 SPIKE = {"ticket_trouble": {"unresolved_days": 89}}
@@ -308,6 +318,15 @@ def test_a_reopened_ticket_is_as_new() -> None:
     T1              o...r.....R..............
     ticket_trouble  ........................F
     """)
+
+
+#   reopened at the instant at which it was resolved it stays resolved; a second later it is open
+@pytest.mark.parametrize(
+    ("again", "told"), [("5 12:00", []), ("5 12:00:01", ["19 12:00:01 firing warning ticket_trouble"])]
+)
+def test_a_ticket_is_reopened_after_it_was_resolved(again: str, told: list[str]) -> None:
+    events = [ticket("0 12:00", "opened"), ticket("5 12:00", "resolved"), ticket(again, "reopened")]
+    assert tickets(*events, until="30") == told
 
 
 #   opened on day 0, escalated on day 80: the 90 days after which it is forgotten count from its opening

@@ -205,6 +205,15 @@ def test_repeated_visits_to_upgrade_pages() -> None:
     ]
 
 
+#   both on day 2, and then nothing at all: they leave together, on day 16
+def test_visits_of_one_day_leave_together() -> None:
+    visits = [visit("2 12:00", "/upgrade"), visit("2 13:00", "/upgrade")]
+    assert run(*visits, until="20", rules={"upgrade_interest": {}}).messages == [
+        "2 13:00 firing info upgrade_interest",
+        "16 00:00 resolved info upgrade_interest by condition_over",
+    ]
+
+
 @pytest.mark.parametrize(("second", "count"), [("15 23:59:59.999", 1), ("16 00:00", 0)])
 def test_the_second_visit_is_within_14_days(second: str, count: int) -> None:
     story = run(
