@@ -135,6 +135,7 @@ def test_a_condition_that_holds_when_the_refractory_time_ends_fires_then() -> No
     payment_trouble  FR.....F.....
     """)
     assert story.messages[2] == "7 12:00 firing warning payment_trouble"
+    assert story.open_reasons == ["payment_trouble since 7 12:00"]
 
 
 #   paid again on day 5, before they are over: nothing
@@ -212,12 +213,13 @@ def test_what_raised_the_severity_may_end_and_the_severity_stays() -> None:
     assert severity(*told) == ["5 12:00 firing critical", "9 12:00 resolved critical"]
 
 
-#   100,000 is enough, 99,999.99 is not; told while the episode is open, it rises then
+#   100,000 is enough, in thousandths, half up; less is not; told while the episode is open, it rises then
 @pytest.mark.parametrize(
     ("when", "arr", "told"),
     [
         ("0 12:00", 100_000, ["5 12:00 firing critical"]),
-        ("0 12:00", 99_999.99, ["5 12:00 firing warning"]),
+        ("0 12:00", 99_999.9995, ["5 12:00 firing critical"]),
+        ("0 12:00", 99_999.9994, ["5 12:00 firing warning"]),
         ("7 12:00", 250_000, ["5 12:00 firing warning", "7 12:00 escalated critical"]),
     ],
 )

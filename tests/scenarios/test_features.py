@@ -183,6 +183,12 @@ def test_the_first_currency_that_is_one_counts() -> None:
     assert score(told[0], at="3 12:00", of=AMOUNT) is None
 
 
+#   an amount of another currency that is older than the window is left out, and not too late as well
+def test_an_amount_that_is_left_out_is_not_too_late() -> None:
+    told = [failure("40 12:00", 1000, "EUR"), failure("5 12:00", 200, "USD"), failure("6 12:00", 200, "EUR")]
+    assert run(*told, until="41", models=[model(AMOUNT)]).notes == {"amount_left_out": 1, "too_late": 1}
+
+
 #   28 days are the window: day 0 is out on day 28
 def test_an_amount_leaves_with_its_day() -> None:
     told = [failure("0 12:00", 1000, "EUR"), failure("1 12:00", 200, "EUR")]
@@ -213,8 +219,10 @@ def test_the_share_of_users_without_seats_is_of_the_longer_window() -> None:
     assert score(*told, at="13 00:00", of=SHARE) == 50
 
 
-#   less than one seat says nothing; more users than seats are all of them
-@pytest.mark.parametrize(("seats", "points"), [(0, 50), (0.999, 50), (1, 100), (2.5, 100), (3, 100), (4, 75)])
+#   less than one seat, in thousandths, says nothing; more users than seats are all of them
+@pytest.mark.parametrize(
+    ("seats", "points"), [(0, 50), (0.9994, 50), (0.9995, 100), (1, 100), (2.5, 100), (3, 100), (4, 75)]
+)
 def test_seats_count_from_one_on(seats: float, points: float) -> None:
     told = [facts("0 11:00", seats=seats), *users("0 12:00", 6), *users("10 12:00", 3)]
     assert score(*told, at="13 00:00", of=SHARE) == points

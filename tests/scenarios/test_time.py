@@ -219,6 +219,25 @@ def test_a_fact_expires_while_the_account_is_silent() -> None:
     assert story.scores[1:] == ["10 08:30:00.250 - insufficient_evidence by evidence"]
 
 
+#   the day's loss of points at midnight is by time; but if a fact that is read ends at that very instant, by evidence
+#   no model reads the owner, and a zone that nobody knows is none
+@pytest.mark.parametrize(
+    ("fact", "cause"),
+    [
+        ({"time_zone": "Asia/Tokyo"}, "evidence"),
+        ({"kind": "customer"}, "evidence"),
+        ({"time_zone": "Atlantis/Poseidonis"}, "time"),
+        ({"owner": "csm-7"}, "time"),
+    ],
+)
+def test_only_the_end_of_what_is_read_is_evidence(fact: Tree, cause: str) -> None:
+    seen = component("seen", metric={"feature": "since_last", "source": "logins"}, ramp=[[0, 100], [2, 0]])
+    told = [login("0 12:00"), facts("0 13:00", "1", **fact)]
+    assert (
+        run(*told, until="1", models=[model(seen, min_change=1)]).scores[-1] == f"1 00:00 50 high by {cause}"
+    )
+
+
 # --- late events ---------------------------------------------------------------------------------------------------
 
 

@@ -216,14 +216,11 @@ def test_of_more_than_four_payments_the_oldest_makes_place() -> None:
     assert paid(*told[:4], until="20") == ["13 12:00 firing warning payment_trouble"]
 
 
-#   one of them is paid, on day 14: it makes place before any that is not, though they were due longer ago: 20 + 3
+#   due on days 13, 14, 15, and one that was paid on day 14: it makes place before the one of day 13, which is not paid
 def test_a_paid_payment_makes_place_first() -> None:
-    told = [payment("0 12:00", "due", f"P{n}", due_at=millis(f"{20 + n} 12:00")) for n in range(3)]
-    told += [
-        payment("14 12:00", "succeeded", "P3"),
-        payment("15 12:00", "due", "P4", due_at=millis("30 12:00")),
-    ]
-    assert paid(*told, until="24") == ["23 12:00 firing warning payment_trouble"]
+    told = [payment("0 12:00", "due", f"P{n}", due_at=millis(f"{13 + n} 12:00")) for n in range(3)]
+    told += [payment("14 12:00", "succeeded", "P3"), payment("15 12:00", "due", "P4")]
+    assert paid(*told, until="17") == ["16 12:00 firing warning payment_trouble"]
 
 
 # --- tickets -------------------------------------------------------------------------------------------------------
@@ -318,6 +315,14 @@ def test_a_reopened_ticket_is_as_new() -> None:
     T1              o...r.....R..............
     ticket_trouble  ........................F
     """)
+
+
+#   six tickets of days 0..5: a comment on a seventh takes no place, and the first is told on day 14;
+#   a seventh that is opened takes the place of the first, and the second is told on day 15
+@pytest.mark.parametrize(("action", "told"), [("commented", "14 12:00"), ("opened", "15 12:00")])
+def test_of_more_than_six_tickets_the_oldest_makes_place(action: str, told: str) -> None:
+    opened = [ticket(f"{n} 12:00", "opened", f"T{n}") for n in range(6)]
+    assert tickets(*opened, ticket("6 12:00", action, "T6"), until="16")[0].startswith(f"{told} firing")
 
 
 #   reopened at the instant at which it was resolved it stays resolved; a second later it is open
