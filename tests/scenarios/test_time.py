@@ -84,7 +84,7 @@ def test_a_day_whose_midnight_is_skipped_or_comes_twice(zone: str, last: int, to
     assert fires(login(f"{last} 12:00"), until=f"{last + 3}", time_zone=zone) == [told]
 
 
-#   23:00 UTC of day 82 is 1:00 of day 83 in Beirut, an hour in which a clock without the change would say midnight
+#   22:00 UTC of day 82 is 1:00 of day 83 in Beirut; a millisecond before it is the last one of day 82
 def test_activity_beside_a_skipped_midnight() -> None:
     assert fires(login("82 21:59:59.999"), until="86", time_zone="Asia/Beirut") == ["83 21:00"]
     assert fires(login("82 22:00"), until="86", time_zone="Asia/Beirut") == ["84 21:00"]
