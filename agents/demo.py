@@ -21,6 +21,7 @@ from rich.live import Live
 
 from agents.live_view import Picture
 from agents.mockbroker import MockBroker
+from agents.program import load_policy
 from agents.settings import Settings
 from agents.topics import all_topics, create_topics
 from schemas.errors import BrokerError
@@ -35,7 +36,7 @@ from agents.run import run_worker
 from agents.settings import Settings
 sys.exit(asyncio.run(run_worker(Settings.load(), mock={mock})))
 """
-SHOWN: Final = (Output.SCORE_CHANGES, Output.DISENGAGEMENTS)
+SHOWN: Final = (Output.SCORE_CHANGES, Output.DISENGAGEMENTS, Output.OPPORTUNITIES)
 FIRST_OUTPUT_WITHIN_S: Final = 120.0
 STOP_WITHIN_S: Final = 15.0
 PARTITIONS: Final = 4
@@ -66,7 +67,7 @@ class Stage:
         address = broker or stack.enter_context(MockBroker()).address
         prefix = f"demo-{uuid.uuid4().hex[:6]}-"
         self.settings = Settings(broker=address, topic_prefix=prefix, application_id="demo", datadir=folder)
-        self.picture, self.started = Picture(), 0.0
+        self.picture, self.started = Picture(load_policy("default").models[0]), 0.0
         click.echo(
             f"seed {seed}: writing 90 days of a simulated company to {address}, then starting the worker"
         )
@@ -199,5 +200,6 @@ class Stage:
         seen = self.picture.seen
         return (
             f"latido demo: {self.events} events, {len(self.picture.bands)} accounts scored, "
-            f"{seen['score-changes']} score changes, {seen['disengagements']} alerts, {len(self.picture.open)} episodes open"
+            f"{seen['score-changes']} score changes, {seen['disengagements']} alerts, "
+            f"{seen['opportunities']} opportunities, {len(self.picture.open)} episodes open"
         )

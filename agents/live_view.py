@@ -1,4 +1,4 @@
-"""What the demo shows: events per second, accounts by band, latest score changes, open episodes."""
+"""What the demo shows: events per second, accounts by band of the headline model, latest score changes, open episodes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
+from schemas.topics import Output
+
 CHANGES_SHOWN: Final = 8
 EPISODES_SHOWN: Final = 8
 
@@ -16,9 +18,10 @@ EPISODES_SHOWN: Final = 8
 class Picture:
     """Everything seen so far, bounded: one band per account, the latest changes, the open episodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, headline: str) -> None:
+        self._headline = headline
         self.bands: dict[str, str] = {}
-        self.open: dict[str, dict[str, Any]] = {}
+        self.open: dict[tuple[str, str], dict[str, Any]] = {}
         self.changes: deque[dict[str, Any]] = deque(maxlen=CHANGES_SHOWN)
         self.seen: Counter[str] = Counter()
 
@@ -26,16 +29,23 @@ class Picture:
         """Take one output; return it as a plain line if it is worth one."""
         self.seen[topic] += 1
         account = payload["account_id"]
-        if topic == "score-changes":
-            self.bands[account] = payload["new"]["band"]
+        if topic == Output.SCORE_CHANGES:
+            if payload["model"] == self._headline:
+                self.bands[account] = payload["new"]["band"]
+            if payload["old"]["score"] is None and payload["new"]["score"] is None:
+                return None
             self.changes.appendleft(payload)
             old_band, new_band = payload["old"]["band"], payload["new"]["band"]
             return change_text(payload) if old_band != new_band else None
         if payload["status"] == "resolved":
-            self.open.pop(account, None)
+            self.open.pop((topic, account), None)
         else:
-            self.open[account] = payload
-        return f"{payload['effective_at'][:16]} {account} {payload['status']} ({payload['severity']}): {payload['summary']}"
+            self.open[topic, account] = payload
+        what = "opportunity " if topic == Output.OPPORTUNITIES else ""
+        return (
+            f"{payload['effective_at'][:16]} {account} {what}{payload['status']} ({payload['severity']}): "
+            f"{payload['summary']}"
+        )
 
     def render(self, events_per_s: float, events: int) -> Group:
         """Return the picture for a terminal."""
@@ -47,21 +57,23 @@ class Picture:
             *[f"{name} [bold]{n}[/]" for name, n in bands.most_common()],
         )
         changes = Table(expand=True, box=None)
-        for title in ("when", "account", "score", "why"):
+        for title in ("when", "account", "model", "score", "why"):
             changes.add_column(title, no_wrap=title != "why")
         for payload in self.changes:
             changes.add_row(
-                payload["effective_at"][:16], payload["account_id"], levels_text(payload), why_text(payload)
+                payload["effective_at"][:16],
+                payload["account_id"],
+                payload["model"],
+                levels_text(payload),
+                why_text(payload),
             )
         episodes = Table(expand=True, box=None)
         for title in ("since", "account", "severity", "what"):
             episodes.add_column(title, no_wrap=title != "what")
-        for payload in sorted(self.open.values(), key=lambda p: str(p["since"]), reverse=True)[
-            :EPISODES_SHOWN
-        ]:
-            episodes.add_row(
-                payload["since"][:10], payload["account_id"], payload["severity"], payload["summary"]
-            )
+        latest = sorted(self.open.items(), key=lambda item: str(item[1]["since"]), reverse=True)
+        for (topic, account), payload in latest[:EPISODES_SHOWN]:
+            kind = "good news" if topic == Output.OPPORTUNITIES else payload["severity"]
+            episodes.add_row(payload["since"][:10], account, kind, payload["summary"])
         return Group(
             Panel(head, title="latido"),
             Panel(changes, title="latest score changes"),
@@ -89,5 +101,6 @@ def why_text(payload: dict[str, Any]) -> str:
 def change_text(payload: dict[str, Any]) -> str:
     """Return a score change as one line."""
     return (
-        f"{payload['effective_at'][:16]} {payload['account_id']} {levels_text(payload)}: {why_text(payload)}"
+        f"{payload['effective_at'][:16]} {payload['account_id']} {payload['model']} "
+        f"{levels_text(payload)}: {why_text(payload)}"
     )
