@@ -81,8 +81,15 @@ def _page_bits(kind: str) -> int:
 
 
 def _translated(pattern: str) -> str:
-    """Return a path pattern as a regular expression: ``*`` is any characters, all others are themselves."""
-    return ".*".join(map(re.escape, pattern.split("*")))
+    """Return a path pattern as a regular expression: ``*`` is any characters, all others are themselves.
+
+    What stands between two ``*`` is looked for once, at its first place (atomic groups): if the rest does not match behind
+    that, it does not behind a later one. Trying them all takes longer than anyone waits.
+    """
+    first, *parts = map(re.escape, pattern.split("*"))
+    if not parts:
+        return first
+    return first + "".join(f"(?>.*?{part})" for part in parts[:-1]) + ".*" + parts[-1]
 
 
 def path_of(address: str) -> str:
