@@ -130,10 +130,10 @@ class Decoder:
         rejects.sort()
         notes: dict[EventNote, int] = {}
         offsets, stamps = chunk.offsets[places], chunk.timestamps[places]
-        future = (stamps >= 0) & (times > stamps + self._skew_ms)
+        future = (stamps >= 0) & (times - self._skew_ms > stamps)  # a sum with any 64-bit stamp may wrap
         if future.any():
             notes[EventNote.FUTURE_CLAMPED] = int(future.sum())
-            times = np.where(future, stamps, times)
+            times = np.where(future, np.maximum(stamps, OCCURRED_AT_MIN_MS), times)
         columns = np.empty((len(events), EVENT_COLUMNS), np.int64)
         columns[:, EVENT_TIME], columns[:, EVENT_OFFSET], columns[:, EVENT_ROW] = times, offsets, rows
         columns[:, EVENT_INPUT] = topic

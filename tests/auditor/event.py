@@ -100,7 +100,7 @@ def decode(record: Recorded, settings: Settings, partitions: int, *, keyed: bool
         raise Rejected(RejectReason.WRONG_PARTITION)
     event = _event(record, fields, time_ms, settings)
     is_ahead = record.timestamp_ms >= 0 and time_ms > record.timestamp_ms + settings.future_skew_ms
-    return event.clamped_to(record.timestamp_ms) if is_ahead else event
+    return event.clamped_to(max(record.timestamp_ms, OCCURRED_AT_MIN_MS)) if is_ahead else event
 
 
 def plausible_ms(value: bytes | None) -> float:

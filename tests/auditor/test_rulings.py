@@ -72,6 +72,30 @@ def keyed(rows: list[Recorded]) -> list[Recorded]:
 # --- one record --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("stamp_ms", "instant"),
+    [
+        (0, "1990-01-01T00:00:00.000Z"),
+        (-(1 << 63), "2026-01-01T00:00:00.000Z"),
+        ((1 << 63) - 1, "2026-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_record_whose_clock_is_absurd_sets_no_event_beyond_what_is_plausible(
+    stamp_ms: int, instant: str
+) -> None:
+    visited = b'{"event_id":"e","account_id":"acme","occurred_at":1767225600000,"path":"/cancel"}'
+    opened = (
+        b'{"event_id":"e","account_id":"acme","occurred_at":1767225600000,"ticket_id":"T","action":"opened"}'
+    )
+    rows = [
+        Recorded(source, 0, 0, b"acme", value, stamp_ms)
+        for source, value in ((Input.PAGE_VISITS, visited), (Input.TICKETS, opened))
+    ]
+    trouble = {"severity": "warning", "unresolved_days": 1}
+    result = both(rows, only(risk_page=RISK, ticket_trouble=trouble), until="2026-01-02 12:00")
+    assert alerts(result)[0][0] == instant
+
+
 @pytest.mark.parametrize("neighbour", [None, b"{"], ids=["a whole chunk", "beside a broken record"])
 @pytest.mark.parametrize(
     ("text", "instant"),
