@@ -67,7 +67,7 @@ class Contribution(Struct, frozen=True, kw_only=True, gc=False):
     component: str
     old: Signed | None
     new: Signed | None
-    delta: Signed
+    delta: Annotated[float, Meta(ge=-200, le=200)]
 
 
 class ScoreChange(Struct, frozen=True, kw_only=True, gc=False):

@@ -19,6 +19,9 @@ from schemas.outputs import CLOUD_EVENT_TYPES, OUTPUT_TYPES
 from schemas.policy import Rules
 from schemas.reasons import OPPORTUNITIES, CauseKind, RejectReason, Rule, Status
 from schemas.topics import Input, Output
+from tests.auditor.core import run_core
+from tests.auditor.scenarios import NPS, facts, only, records
+from tests.auditor.worlds import World
 from tests.contracts.validators import OUTPUT_SCHEMAS, header_mistakes, mistakes
 from tests.core.conftest import Machine, company
 
@@ -125,3 +128,20 @@ def test_every_rule_every_status_and_the_usual_causes_were_among_it(written: Wri
 def test_a_dead_letter_is_the_untouched_record_with_its_reason(written: Written) -> None:
     letters = written[Output.DEAD_LETTERS]
     assert {letter.value: dict(letter.headers)["latido_reason"].decode() for letter in letters} == BAD
+
+
+def test_what_an_override_adds_may_move_by_more_than_the_scale() -> None:
+    told = [
+        facts("2026-01-05 10:00", nps=80, **{"override.test": 0}),
+        facts("2026-01-06 10:00", nps=0, **{"override.test": 100}),
+    ]
+    world = World(only(), {"test": NPS}, partitions=1, keyed=False)
+    change = run_core(records(told), **world._asdict()).score_changes[-1]
+    assert change["contributions"][-1] == {
+        "component": "override",
+        "old": -80.0,
+        "new": 100.0,
+        "delta": 180.0,
+    }
+    assert mistakes("score-change", change) == []
+    assert msgspec.convert(change, OUTPUT_TYPES[Output.SCORE_CHANGES], strict=False)
