@@ -6,9 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SECONDS ?=
 SEEDS ?=
 ACCOUNTS ?=
+INPUTS ?=
 .DEFAULT_GOAL := help
 
-.PHONY: help setup setup-dev demo test lint types imports format lock bench chaos faults coverage clean
+.PHONY: help setup setup-dev demo test compiled lint types imports format lock bench chaos faults fuzz coverage clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -40,6 +41,11 @@ demo: $(VENV)/.run ## Run a simulated company through the real worker, with a li
 test: $(VENV)/.dev ## Run all tests; on a real Kafka too where Java and Maven are present
 	$(BIN)/python -m pytest
 
+EDGES := tests/auditor/test_kernel_agrees.py::test_a_history_concentrated_on_edges_ends_alike_in_every_output_reject_and_note
+
+compiled: $(VENV)/.dev ## Run the tests of the core and the auditor's edges compiled, with checked bounds
+	LATIDO_TEST_COMPILED=1 NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest tests/core $(EDGES)
+
 lint: $(VENV)/.dev ## Check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -56,6 +62,10 @@ format: $(VENV)/.dev ## Format the code
 
 coverage: $(VENV)/.dev ## Measure which branches of the core its tests take
 	$(BIN)/python -m pytest -m "not kafka and not slow" --cov --cov-report=term
+
+fuzz: $(VENV)/.dev ## Judge records and files that nobody would write (INPUTS=n)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	  NUMBA_CACHE_DIR="$$folder" NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
 lock: $(VENV)/.dev ## Lock the dependencies again, with hashes (LOCK_OPTIONS=--upgrade: the newest)
 	for name in build run dev; do \

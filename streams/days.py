@@ -50,11 +50,6 @@ class Zones(NamedTuple):
     codes: npt.NDArray[np.int64]
 
 
-def utc() -> Zone:
-    """Return the zone without transitions."""
-    return Zone(np.array([FAR_PAST], np.int64), np.array([0], np.int64))
-
-
 def one_zone(zone: Zone) -> Zones:
     """Return zones with the policy's zone alone."""
     return Zones(zone.starts[None], zone.offsets[None], np.array([len(zone.starts)]), np.zeros(1, np.int64))

@@ -30,6 +30,7 @@ from tests.auditor.scenarios import (
     login,
     model,
     only,
+    payment,
     records,
     shown,
     visit,
@@ -471,3 +472,45 @@ def test_the_clock_of_a_halted_partition_stands_still_at_the_end_of_a_replay(tmp
     assert found.disengagements == []
     found, _ = replayed(tmp_path, b"\n".join([event, *[broken] * 99]), until_ms=at("2026-07-01 00:00"))
     assert found.disengagements
+
+
+# --- edges that draws seldom meet --------------------------------------------------------------------------------
+
+
+def test_a_category_without_points_counts_as_missing() -> None:
+    mood = {"metric": {"feature": "fact", "source": "csm_sentiment"}, "table": {"good": 100}}
+    tree = model(component("nps"), component("mood", 3, **mood), min_coverage=0.1, min_change=1)
+    told = [
+        facts("2026-01-05 10:00", nps=60, csm_sentiment="good"),
+        facts("2026-01-06 10:00", csm_sentiment="poor"),
+    ]
+    changes = both(keyed(records(told)), tree=tree).score_changes
+    assert [(change["new"]["score"], change["new"]["coverage"]) for change in changes] == [
+        (90, 1),
+        (60, 0.25),
+    ]
+
+
+# refund      10:00 (comes last)
+# success     10:00 or a second later: it stands
+@pytest.mark.parametrize(("paid", "statuses"), [("10:00:00", []), ("10:00:01", []), ("09:59:59", ["firing"])])
+def test_a_refund_that_is_no_later_than_the_success_changes_nothing(paid: str, statuses: list[str]) -> None:
+    sent = [
+        payment(f"2026-01-05 {paid}", "succeeded"),
+        payment("2026-01-05 10:00:00", "refunded"),
+    ]
+    result = both(
+        keyed(records(sent)), only(payment_trouble={"severity": "warning"}), until="2026-01-05 12:00"
+    )
+    assert [alert["status"] for alert in result.disengagements] == statuses
+
+
+def test_activity_of_a_day_that_is_no_longer_kept_is_in_no_window() -> None:
+    """The day of the second log-in is 128 days before that of the first: the set of active days has forgotten it."""
+    start = at("2026-06-01 10:00")
+    sent = [login(start), login(start - 128 * DAY_MS), login(start - 127 * DAY_MS)]
+    rules = only(
+        absolute_silence={"severity": "info", "days": 1},
+        reengaged={"severity": "info", "active_days": 1, "quiet_days": 1},
+    )
+    assert both(keyed(records(sent)), rules, until="2026-06-02 12:00").notes["late_for_rhythm"] == 2

@@ -1,0 +1,67 @@
+"""What grows or is full on the way makes no difference: the table of accounts, room for overrides, notebook, memory."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+from schemas.topics import Input
+from streams.effects import make_effects
+from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
+
+if TYPE_CHECKING:
+    from agents.partition import Partition
+    from streams.plan import Program
+    from tests.core.conftest import Events
+
+ACCOUNTS = 1_100
+"""More than the table begins with."""
+
+
+def told(accounts: range) -> Events:
+    """Return two days of facts of accounts, one after another: a judgement of each, then what it rests on."""
+    events: Events = {topic: [] for topic in Input}
+    for day in range(2):
+        for account in accounts:
+            facts = {"override.retention": account % 101} if day == 0 else {"nps": account % 101 - 50}
+            event = {
+                "event_id": f"{account} {day}",
+                "account_id": f"account-{account}",
+                "occurred_at": START_MS + day * DAY_MS + account,
+                "facts": facts,
+            }
+            events[Input.ACCOUNT_FACTS].append(json.dumps(event).encode())
+    return events
+
+
+def said(program: Program, accounts: range) -> dict[str, list[Any]]:
+    """Return what a partition says of accounts; their place among others is left out."""
+    outputs = by_account(Machine(program, told(accounts)).run(random.Random(1), rows_max=50_000))
+    return {
+        name: [{key: value for key, value in json.loads(one).items() if key != "cause"} for one in mine]
+        for name, mine in outputs.items()
+    }
+
+
+def test_accounts_and_overrides_are_what_they_were_when_their_tables_grow(program: Program) -> None:
+    together = said(program, range(ACCOUNTS))
+    assert len(together) == ACCOUNTS
+    for account in (0, 15, 16, 17, 1_023, 1_024, ACCOUNTS - 1):
+        assert said(program, range(account, account + 1))[f"account-{account}"] == together[f"account-{account}"]
+
+
+class Narrow(Machine):
+    """A machine whose notebook has room for one evaluation."""
+
+    def _new(self) -> Partition:
+        machine = super()._new()
+        machine.accounts.effects = make_effects(self.program, len(self.program.models) + 2)
+        return machine
+
+
+def test_a_notebook_that_is_full_at_every_evaluation_loses_nothing(program: Program) -> None:
+    events = company(seed=6, accounts=4, days=50)
+    wide = Machine(program, events).run(random.Random(2))
+    assert len(wide) > 10
+    assert by_account(Narrow(program, events).run(random.Random(2))) == by_account(wide)
