@@ -114,7 +114,9 @@ TOLD: tuple[tuple[str, float, tuple[Any, ...]], ...] = (
     ),
 )
 """Names, how often they are told, and their values: on either side of what models cut at, and such as mean nothing."""
-DAYS_FROM_NOW = (-400, -40, -8, -7, -2, -1, 0, 1, 6, 7, 8, 90, 91)
+DAYS_FROM_NOW = (-400, -40, -8, -7, -2, -1, 0, 1, 6, 7, 8, 30, 60, 90, 91)
+LEAPS_DAYS = (254, 255, 256, 262)
+"""After so many days a day of the cycle that users are remembered by comes again."""
 BAD_DATES = (
     None,
     "1989-12-31",
@@ -171,10 +173,20 @@ class Draw:
 
 def case(seed: int, events: int = 250) -> Case:
     """Return the case of a seed: records as the broker holds them, hostile ones among them."""
-    rng = Random(f"records {seed}")
-    its = world(seed)
+    return drawn(Random(f"records {seed}"), world(seed), events)
+
+
+def drawn(rng: Random, its: World, events: int) -> Case:
+    """Return a case of a world."""
     draw = company(rng, its)
     good = [_event(draw) for _ in range(events)]
+    rests = rng.random() < 0.3
+    if rests:
+        good += [_renewal(draw, account) for account in draw.accounts]
+    if rng.random() < 0.3:
+        draw.at_ms += rng.choice(LEAPS_DAYS) * DAY_MS
+        draw.instants = [draw.at_ms]
+        good += [_event(draw) for _ in range(events // 8)]
     found: list[Recorded] = []
     offsets: dict[tuple[Input, int], int] = {}
     for source, account, tree, received_ms in _with_bad(rng, good, halt=rng.random() < 0.15):
@@ -196,6 +208,8 @@ def case(seed: int, events: int = 250) -> Case:
             draw.at_ms + 91 * DAY_MS,
         ]
     )
+    if rests:
+        until_ms = draw.at_ms + 91 * DAY_MS
     return Case(found, its._replace(until_ms=until_ms))
 
 
@@ -239,7 +253,17 @@ def _pins(its: World) -> list[str]:
         for dimension in tree["dimensions"]
         for part in dimension["components"]
     ]
-    return [*its.models, *its.models, *components, "nobody", "first.nothing", "first.nps.more", ""]
+    first = its.policy["models"][0]
+    return [
+        *[first] * 8,
+        *its.models,
+        *its.models,
+        *components,
+        "nobody",
+        "first.nothing",
+        "first.nps.more",
+        "",
+    ]
 
 
 Sent = tuple[Input, str, Any, int]
@@ -374,6 +398,14 @@ def _facts(draw: Draw) -> Tree:
     return {"facts": told, "expires_at": expires_ms}
 
 
+def _renewal(draw: Draw, account: str) -> Sent:
+    """Return the fact of a renewal that comes near long after everything else has come to rest."""
+    draw.count += 1
+    renewal = _date(local_day(draw.zone, draw.at_ms) + draw.rng.choice([50, 70, 90]))
+    fields = {"event_id": f"e{draw.count}", "account_id": account, "occurred_at": draw.at_ms}
+    return Input.ACCOUNT_FACTS, account, fields | {"facts": {"renewal_date": renewal}}, -1
+
+
 def _date(day: int) -> str:
     return (EPOCH + timedelta(days=day)).date().isoformat()
 
@@ -389,7 +421,7 @@ def _with_bad(rng: Random, good: list[Sent], *, halt: bool) -> list[Sent]:
         source, account, fields, received_ms = sent
         if rng.random() < 0.08:
             found.append(rng.choice(found[-rng.choice([2, 8, 16, 50]) :]))
-        if rng.random() < 0.02:
+        if rng.random() < 0.06:
             found.append((source, account, fields | {"event_id": f"again-{len(found)}"}, received_ms))
         if rng.random() < 0.05:
             text = json.dumps(fields).encode()

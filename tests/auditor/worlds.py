@@ -72,7 +72,7 @@ def world(seed: int) -> World:
         raise_severity=rng.choice(
             [
                 None,
-                {},
+                {"renewal_within_days": 30},
                 {"renewal_within_days": 0},
                 {"renewal_within_days": 7, "arr_from": 12.5},
                 {"arr_from": 1000},
@@ -115,7 +115,7 @@ def _rules(rng: Random) -> Tree:
             "phi_min": rng.choice([0.1, 0.5]),
             "refractory_days": rng.choice(days),
         },
-        "absolute_silence": {"severity": "critical", "days": rng.choice(days), "refractory_days": 1},
+        "absolute_silence": {"severity": rng.choice(level), "days": rng.choice(days), "refractory_days": 1},
         "never_started": {
             "severity": rng.choice(level),
             "days": rng.choice(days),
@@ -145,7 +145,7 @@ def _rules(rng: Random) -> Tree:
             "severity": rng.choice(level),
             "points": rng.choice([0.01, 15, 100, 100]),
             "days": rng.choice(days),
-            "refractory_days": rng.choice([1, 2]),
+            "refractory_days": rng.choice([1, 3]),
         },
         "users_leaving": {
             "severity": rng.choice(level),
