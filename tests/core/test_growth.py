@@ -48,7 +48,9 @@ def test_accounts_and_overrides_are_what_they_were_when_their_tables_grow(progra
     together = said(program, range(ACCOUNTS))
     assert len(together) == ACCOUNTS
     for account in (0, 15, 16, 17, 1_023, 1_024, ACCOUNTS - 1):
-        assert said(program, range(account, account + 1))[f"account-{account}"] == together[f"account-{account}"]
+        assert (
+            said(program, range(account, account + 1))[f"account-{account}"] == together[f"account-{account}"]
+        )
 
 
 class Narrow(Machine):
