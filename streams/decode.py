@@ -70,6 +70,7 @@ _ROUNDED_UP: Final = re.compile(rb"\.\d{3}999[5-9]")
 _BEYOND_MICROSECONDS: Final = re.compile(r"(?<=\.\d{6})\d+")
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = set(b"{"), set(b"}")
+_NOTHING: Final = msgspec.Raw()
 FAR_FUTURE_MS: Final = 1 << 60
 _CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 
@@ -90,6 +91,18 @@ class Refused(Exception):
         self.reason, self.detail = reason, detail
 
 
+class _Instants(msgspec.Struct):
+    """The instants of any event as they are written; nothing else is read, for it may be what no decoder reads."""
+
+    occurred_at: msgspec.Raw = _NOTHING
+    expires_at: msgspec.Raw = _NOTHING
+    received_at: msgspec.Raw = _NOTHING
+    due_at: msgspec.Raw = _NOTHING
+
+
+_INSTANTS: Final = msgspec.json.Decoder(_Instants)
+
+
 def instant_ms(value: Any) -> int:
     """Return an instant (aware datetime or integer ms) as ms UTC, cut to whole milliseconds towards minus infinity."""
     if isinstance(value, datetime):
@@ -102,11 +115,12 @@ def cut_instants(event: Any, value: bytes) -> None:
     """Set back the instants of an event that msgspec has rounded up into the next millisecond."""
     if not _ROUNDED_UP.search(value):
         return
-    raw = msgspec.json.decode(value)
-    for name in ("occurred_at", "expires_at", "received_at", "due_at"):
-        text = raw.get(name)
-        if isinstance(text, str) and hasattr(event, name):
-            setattr(event, name, msgspec.convert(_BEYOND_MICROSECONDS.sub("", text), datetime))
+    written = _INSTANTS.decode(value)
+    for name in written.__struct_fields__:
+        raw = getattr(written, name)
+        if hasattr(event, name) and bytes(raw).startswith(b'"'):
+            text = _BEYOND_MICROSECONDS.sub("", msgspec.json.decode(raw))
+            setattr(event, name, msgspec.convert(text, datetime))
 
 
 class Decoder:

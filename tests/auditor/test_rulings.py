@@ -73,6 +73,13 @@ def keyed(rows: list[Recorded]) -> list[Recorded]:
 # --- one record --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("more", ['"x":1e400', '"received_at":-1e400', f'"x":[{"9" * 400}]', '"due_at":null'])
+def test_an_instant_is_cut_beside_numbers_of_any_size_in_unknown_fields(more: str) -> None:
+    value = '{"event_id":"e","account_id":"acme","occurred_at":"2026-01-02T03:04:05.9999999Z","facts":{"nps":90},%s}'
+    result = both([Recorded(Input.ACCOUNT_FACTS, 0, 0, b"acme", (value % more).encode(), -1)])
+    assert [change["effective_at"] for change in result.score_changes] == ["2026-01-02T03:04:05.999Z"]
+
+
 @pytest.mark.parametrize(
     ("stamp_ms", "instant"),
     [
