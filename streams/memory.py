@@ -70,11 +70,9 @@ def sift(
         for column in (EVENT_HASH, EVENT_NATURAL):
             wanted = columns[j, column]
             if wanted != 0:
-                at = _find(current, wanted)
-                if current[at] == 0:
-                    current[at] = wanted
-                    log[used[0]] = wanted
-                    used[0] += 1
+                current[_find(current, wanted)] = wanted
+                log[used[0]] = wanted
+                used[0] += 1
     return int64(columns.shape[0])
 
 

@@ -6,8 +6,12 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from schemas.topics import Input
 from streams.effects import make_effects
+from streams.events import EVENT_HASH, EVENT_KEY, no_events
+from streams.memory import Memory
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
 
 if TYPE_CHECKING:
@@ -67,3 +71,11 @@ def test_a_notebook_that_is_full_at_every_evaluation_loses_nothing(program: Prog
     wide = Machine(program, events).run(random.Random(2))
     assert len(wide) > 10
     assert by_account(Narrow(program, events).run(random.Random(2))) == by_account(wide)
+
+
+def test_a_day_of_more_ids_than_the_memory_begins_with_is_remembered_whole() -> None:
+    memory, ids = Memory(), np.arange(1, 10_001)
+    columns = np.zeros((len(ids), no_events().shape[1]), np.int64)
+    columns[:, EVENT_HASH], columns[:, EVENT_KEY] = ids, START_MS
+    assert memory.judge(columns.copy(), START_MS) == 0
+    assert memory.judge(columns[::-1].copy(), START_MS) == len(ids)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from fnmatch import fnmatchcase
 from random import Random
+from typing import TYPE_CHECKING
 
 from schemas.catalogue import RISK_BIT
 from schemas.policy import Policy
+from streams import intake
 from streams.intake import ADDRESS_CHARACTERS_MAX, PageMasks
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def masks(*patterns: str) -> PageMasks:
@@ -26,6 +31,15 @@ def test_a_star_is_any_characters_wherever_it_stands() -> None:
         assert matches == fnmatchcase(path, pattern), (pattern, path)
         matched += matches
     assert 500 < matched < 2_500
+
+
+def test_addresses_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "PATHS_MAX", 3)
+    known = masks("/cancel")
+    for number in range(10):
+        assert known[f"/{number}"] >> RISK_BIT & 1 == 0
+        assert known["/cancel"] >> RISK_BIT & 1 == 1
+        assert len(known) <= 3
 
 
 def test_many_stars_against_a_long_path_take_no_longer_than_few() -> None:
