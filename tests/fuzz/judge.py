@@ -13,6 +13,7 @@ import msgspec
 
 from agents.observer import NullPartitionObserver
 from agents.partition import Partition
+from schemas.events import OCCURRED_AT_END_MS
 from schemas.outputs import OUTPUT_TYPES
 from schemas.reasons import RejectReason
 from schemas.topics import INPUT_TOPICS, Input, Output
@@ -90,7 +91,7 @@ def judge(rng: Random, *, share: float, sampled: float = 1.0) -> Counter[str]:
     world, program = ground(rng.randrange(WORLDS))
     records, heard, begin = history(rng, world, share), Heard(), perf_counter()
     machine = Partition(program, partition=0, partitions=1, observer=heard)
-    machine.merge.until_ms = edges.OCCURRED_AT_END_MS
+    machine.merge.until_ms = OCCURRED_AT_END_MS
     for source in Input:
         lane = [record for record in records if record.input is source]
         cut = rng.randrange(len(lane) + 1)
