@@ -23,6 +23,7 @@ from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
 from streams.merge import Merge, Progress, Taken
 from streams.messages import Messages
+from streams.migration import describe
 from streams.view_queue import ViewQueue
 from streams.views import view_records
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 POSITION: Final = b"\0pos:"
 META: Final = b"\0meta"
+LAYOUT: Final = b"\0layout:"
+"""Followed by a fingerprint: what is needed to read rows that begin with it."""
 SWEEP_ROWS: Final = 500
 _PROGRESS: Final = struct.Struct("<qqiB")
 
@@ -72,6 +75,7 @@ class Partition:
         self._sweeping = False
         self._committed: dict[Input, Progress] = {}
         self._known = False
+        self._layout_key, self._described = LAYOUT + program.layout.fingerprint, False
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -203,6 +207,9 @@ class Partition:
         if changelog and not self._known:
             changelog.append((META, msgspec.json.encode({"partitions": self._partitions})))
             self._known = True
+        if changelog and not self._described:
+            changelog.append((self._layout_key, describe(self.accounts.program.layout)))
+            self._described = True
         events, self._events, self._committed = self._events, 0, positions
         self._outputs, self._output_bytes = [], 0
         self._observer.on_state(
@@ -232,7 +239,7 @@ class Partition:
         """Take a chunk of the changelog, in order.
 
         Raises:
-            StateError: it was written under another partition count or layout.
+            StateError: it was written under another partition count, or by a newer program.
         """
         rows = [i for i, key in enumerate(keys) if key[0] != 0]
         if len(rows) == len(keys):
@@ -246,6 +253,9 @@ class Partition:
                 self._load_progress(Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value)))
             elif key == META and value is not None:
                 self._check_count(msgspec.json.decode(value)["partitions"])
+            elif key.startswith(LAYOUT) and value is not None:
+                self.accounts.learn_layout(key[len(LAYOUT) :], value)
+                self._described |= key == self._layout_key
 
     def _load_progress(self, topic: Input, progress: Progress) -> None:
         """Go on where the changelog ends, at once: a partition may be drained before `loaded` (with a holder key).
@@ -270,7 +280,11 @@ class Partition:
             )
 
     def loaded(self) -> None:
-        """Derive what is not written."""
+        """Migrate what was written under another layout, and derive what is not written.
+
+        Raises:
+            StateError: a layout is not described, or a time zone not known.
+        """
         self.accounts.loaded()
         self._memory.loaded()
         self._view_queue.add(np.nonzero(self.accounts.cells.u8[: len(self.accounts), VIEW_DUE])[0].tolist())

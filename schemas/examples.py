@@ -143,8 +143,8 @@ _ACCOUNT_VIEW: Final = AccountView(
                 DimensionScore(name="frequency", score=70.0),
             ],
             components=[
-                ComponentScore(name="own_rhythm", contribution=12.5),
-                ComponentScore(name="activity_trend", contribution=52.5),
+                ComponentScore(name="own_rhythm", contribution=12.5, missing=None),
+                ComponentScore(name="activity_trend", contribution=52.5, missing=None),
             ],
         )
     ],

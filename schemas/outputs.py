@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from schemas.events import FactValue
 from schemas.evidence import Reason
-from schemas.reasons import CauseKind, RejectReason, ResolvedBy, Status
+from schemas.reasons import CauseKind, Missing, RejectReason, ResolvedBy, Status
 from schemas.topics import MIB, Output
 from schemas.wire import (
     Count,
@@ -120,11 +120,13 @@ class DimensionScore(Struct, frozen=True, kw_only=True, gc=False):
 class ComponentScore(Struct, frozen=True, kw_only=True, gc=False):
     """A component's share of the score; null if its metric is missing or there is no score.
 
-    ``override`` is what manual judgement adds to the evidence; it is last, and only there if there is one.
+    ``missing`` says why a metric is missing: nothing tells it, or after a change of what is kept of accounts not all of its
+    window is known yet. ``override`` is what manual judgement adds to the evidence; it is last, and only there if there is one.
     """
 
     name: str
     contribution: Signed | None
+    missing: Missing | None
 
 
 class ModelScore(Struct, frozen=True, kw_only=True, gc=False):

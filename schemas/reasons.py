@@ -99,5 +99,12 @@ class ResolvedBy(StrEnum):
     CLOSED = "closed"
 
 
+class Missing(StrEnum):
+    """Why a component's metric is missing."""
+
+    NO_EVIDENCE = "no_evidence"
+    WARMING_UP = "warming_up"
+
+
 INSUFFICIENT_EVIDENCE = "insufficient_evidence"
 NOT_APPLICABLE = "not_applicable"

@@ -14,6 +14,7 @@ from schemas.reasons import (
     OPPORTUNITIES,
     CauseKind,
     EventNote,
+    Missing,
     RejectReason,
     ResolvedBy,
     Rule,
@@ -88,6 +89,10 @@ RESOLUTIONS: Final[dict[ResolvedBy, str]] = {
     ResolvedBy.QUIET_PERIOD: "nothing more happened for the rule's quiet time",
     ResolvedBy.CONDITION_OVER: "the reason's condition does not hold any more",
     ResolvedBy.CLOSED: "the account was closed",
+}
+MISSING: Final[dict[Missing, str]] = {
+    Missing.NO_EVIDENCE: "nothing was told that it could be measured by, or not for long enough",
+    Missing.WARMING_UP: "after a change of the policy or its models not every day of its window is known yet",
 }
 
 
@@ -179,6 +184,8 @@ def _for_consumers() -> list[str]:
         "## Status of an episode",
         _meanings("status", STATUSES),
         _meanings("resolved_by", RESOLUTIONS),
+        "## Why a metric is missing",
+        _meanings("missing", MISSING),
     ]
 
 

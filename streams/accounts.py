@@ -6,7 +6,6 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
 
 from schemas.catalogue import (
@@ -26,26 +25,28 @@ from streams.decode import instant_ms
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
 from streams.kernel import advance, rearm, sweep
-from streams.layout import NOW, UNSET, ZONE, template
+from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, row_dtype, template
+from streams.migration import migrate, read_description, unreadable
+from streams.stored import join_tail, join_values, split_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from schemas.events import AccountFacts
     from streams.clock import Clock
+    from streams.layout import Column
     from streams.plan import Program
+    from streams.stored import ColdFact, Tail
 
 _ROWS_MIN: Final = 1024
+MIGRATED_AT_ONCE: Final = 16_384
 FACT_MAX: Final = 10**15
 _BLOCKS_MIN: Final = 16
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH: Final = date(1970, 1, 1)
 POINTS_MAX: Final = 100
-
-ColdFact = tuple[Any, int, int, str | None]
-"""Value, time, expiry (``FOREVER``: none) and author of a fact."""
 
 
 class Accounts:
@@ -63,6 +64,9 @@ class Accounts:
         self._slots = {name: slot for slot, name in enumerate(program.facts)} | {
             name: len(program.facts) + target for name, target in program.overrides.items()
         }
+        self._known_as = {knowledge.name: k for k, knowledge in enumerate(program.layout.knowledge)}
+        self._layouts: dict[bytes, list[Column]] = {}
+        self._foreign: dict[bytes, bytes] = {}
         self._template = template(program.layout)
         self._rows = self._fresh(_ROWS_MIN)
         self.cells = self._view(None)
@@ -113,13 +117,14 @@ class Accounts:
             block=np.full(size, -1, np.int64),
             overrides=self._override_blocks(_BLOCKS_MIN) if old is None else old.overrides,
             zone=np.zeros(size, np.int64),
+            known=np.zeros((size, len(self.program.layout.knowledge)), np.uint16),
             due=np.full(size, FOREVER, np.int64),
             changed=np.zeros(size, np.uint8),
             parts=np.zeros(len(self.plan.components) + 1, np.int64),
             notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
         )  # fmt: skip
         if old is not None:
-            for name in ("facts", "block", "zone", "due", "changed"):
+            for name in ("facts", "block", "zone", "known", "due", "changed"):
                 getattr(new, name)[: len(old.due)] = getattr(old, name)
         return new
 
@@ -238,65 +243,94 @@ class Accounts:
         """Return the changelog records of ``changed`` rows, which then count as unchanged."""
         changed = np.array(rows, np.int64)
         self.cells.changed[changed] = 0
-        head = np.frombuffer(self.program.layout.fingerprint, np.uint8)
-        size = len(head) + self._rows.itemsize
-        block = np.empty((len(changed), size), np.uint8)
-        block[:, : len(head)] = head
-        block[:, len(head) :] = self._rows[changed].view(np.uint8).reshape(len(changed), self._rows.itemsize)
-        blob = block.tobytes()
-        values = [blob[start : start + size] for start in range(0, len(blob), size)]
-        if self.cold:
+        values = join_values(self.program.layout.fingerprint, self._rows[changed])
+        warming: list[bool] = np.any(self.cells.known[changed], axis=1).tolist()
+        if self.cold or any(warming):
             for i, row in enumerate(rows):
-                if row in self.cold:
-                    values[i] += msgspec.json.encode(self.cold[row])
+                if warming[i] or row in self.cold:
+                    values[i] += join_tail(self.cold.get(row, {}), self._unknown(row))
         return list(zip(map(self.keys.__getitem__, rows), values, strict=True))
 
-    def load(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
-        """Take changelog records of accounts, in order.
+    def _unknown(self, row: int) -> dict[str, int]:
+        return {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
+
+    def learn_layout(self, fingerprint: bytes, description: bytes) -> None:
+        """Take the description of a layout under which rows were written.
 
         Raises:
-            StateError: a record has another layout than this program's.
+            StateError: it is of a newer program.
         """
-        size = self._rows.itemsize + len(self.program.layout.fingerprint)
-        present = [(key, value) for key, value in zip(keys, values, strict=True) if value is not None]
-        if not present:
-            return
-        names = [key for key, _ in present]
-        rows = self.rows_of(names)
-        for i, row in enumerate(rows):
-            if row is None:
-                known = self._index.get(names[i])
-                rows[i] = (
-                    self.create(names[i], names[i].decode("utf-8", "surrogatepass"))
-                    if known is None
-                    else known
-                )
-        block = np.frombuffer(b"".join(value[:size] for _, value in present), np.uint8)
-        self._check_layout(block, len(present), size)
-        body = np.ascontiguousarray(
-            block.reshape(len(present), size)[:, len(self.program.layout.fingerprint) :]
-        )
-        self._rows[rows] = body.view(self._rows.dtype).reshape(len(present))
-        for row, (_, value) in zip(rows, present, strict=True):
-            if len(value) > size:
-                self.cold[row] = {
-                    name: tuple(fact) for name, fact in msgspec.json.decode(value[size:]).items()
-                }
+        self._layouts[fingerprint] = read_description(description)
 
-    def _check_layout(self, block: npt.NDArray[np.uint8], count: int, size: int) -> None:
-        mark = np.frombuffer(self.program.layout.fingerprint, np.uint8)
-        if len(block) != count * size or not (block.reshape(count, size)[:, : len(mark)] == mark).all():
-            raise StateError(
-                "The account table was written under another layout (other models or rules are enabled). Start with the "
-                "policy it was written under, or under a new LATIDO_APPLICATION_ID, which reads the inputs from their start."
-            )
+    def load(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
+        """Take changelog records of accounts, in order. Those of other layouts wait for ``loaded``."""
+        own, mine = self.program.layout.fingerprint, {}
+        for key, value in zip(keys, values, strict=True):
+            if value is None:
+                continue
+            if value.startswith(own):
+                mine[key] = value
+                self._foreign.pop(key, None)
+            else:
+                self._foreign[key] = value
+                mine.pop(key, None)
+        if mine:
+            block, tails = split_values(mine, self._rows.dtype)
+            known = np.zeros((len(block), len(self._known_as)), np.uint16)
+            for i, tail in tails.items():
+                for name, day in tail[1].items():
+                    known[i, self._known_as[name]] = day
+            self._put(mine, block, known, tails)
+
+    def _put(
+        self,
+        keys: Iterable[bytes],
+        block: npt.NDArray[np.void],
+        known: npt.NDArray[np.uint16],
+        tails: Mapping[int, Tail],
+    ) -> list[int]:
+        rows = [
+            self.create(key, key.decode("utf-8", "surrogatepass"))
+            if (row := self._index.get(key)) is None
+            else row
+            for key in keys
+        ]
+        self._rows[rows], self.cells.known[rows] = block, known
+        for i, (facts, _) in tails.items():
+            self.cold[rows[i]] = facts
+        return rows
+
+    def _migrate(self) -> npt.NDArray[np.bool_]:
+        """Read the rows of other layouts, some at a time; return which accounts they are."""
+        by_layout: dict[bytes, list[bytes]] = {}
+        for key, value in self._foreign.items():
+            by_layout.setdefault(value[:FINGERPRINT_BYTES], []).append(key)
+        migrated: list[int] = []
+        for fingerprint, keys in by_layout.items():
+            columns = self._layouts.get(fingerprint)
+            if columns is None:
+                raise unreadable(fingerprint, len(keys))
+            for start in range(0, len(keys), MIGRATED_AT_ONCE):
+                some = {key: self._foreign.pop(key) for key in keys[start : start + MIGRATED_AT_ONCE]}
+                old, tails = split_values(some, row_dtype(columns))
+                unknown = {name: np.zeros(len(old), np.int64) for _, told in tails.values() for name in told}
+                for i, (_, told) in tails.items():
+                    for name, day in told.items():
+                        unknown[name][i] = day
+                block, known = migrate(columns, old, unknown, self.program.layout)
+                migrated += self._put(some, block, known, tails)
+        self._layouts.clear()
+        marks = np.zeros(len(self), np.bool_)
+        marks[migrated] = True
+        return marks
 
     def loaded(self) -> None:
-        """Derive what is not written: facts that are read, zones in force, next due instants.
+        """Read what was written under other layouts, and derive what is not written: facts, zones, next due instants.
 
         Raises:
-            StateError: an account's zone is none of the time zone database.
+            StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
+        migrated = self._migrate()
         facts = len(self.program.facts)
         for row, known in self.cold.items():
             for name in known.keys() & self._slots.keys():
@@ -318,7 +352,7 @@ class Accounts:
                     "Install the newest tzdata."
                 )
             self.cells.zone[: len(self)][codes == code] = number
-        rearm(self.cells, self.plan, 0, len(self))
+        rearm(self.cells, self.plan, migrated)
 
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""

@@ -20,6 +20,7 @@ class Cells(NamedTuple):
     ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3)
     int64 holds value, time and expiry of each fact that the plan reads; ``block`` (rows,) int64 which of ``overrides``
     (blocks, targets, 3) int64 is the account's, -1 for none; ``zone`` (rows,) int64 the number of the zone in force;
+    ``known`` (rows, knowledge) uint16 the newest day of which each knowledge may lack something, 0 for none;
     ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components + 1,)
     int64 is scratch, its last cell the score of the model ``value``
     at this evaluation; ``notes`` (NOTES,) int64 counts what is remarkable about events.
@@ -34,6 +35,7 @@ class Cells(NamedTuple):
     block: npt.NDArray[np.int64]
     overrides: npt.NDArray[np.int64]
     zone: npt.NDArray[np.int64]
+    known: npt.NDArray[np.uint16]
     due: npt.NDArray[np.int64]
     changed: npt.NDArray[np.uint8]
     parts: npt.NDArray[np.int64]

@@ -11,8 +11,13 @@ from streams.cells import FACT_EXPIRES, FACT_VALUE
 from streams.compiled import int64, kernel
 from streams.days import DAY_MS
 from streams.drop import has_fallen, is_dropping, present_band
+from streams.knowledge import knows
 from streams.layout import (
     DAY,
+    GOOD_RULE_GONE,
+    KNOWN_ACTIVE,
+    KNOWN_RINGS,
+    KNOWN_USERS,
     LAST_ACTIVE_DAY,
     NEVER,
     PAYMENTS,
@@ -66,7 +71,7 @@ REENGAGED, USAGE_SURGE, UPGRADE_INTEREST = (
     int(Rule.UPGRADE_INTEREST),
 )
 RULES: Final = len(Rule)
-GOOD_NEWS: Final = sum(1 << rule for rule in OPPORTUNITIES)
+GOOD_NEWS: Final = sum(1 << rule for rule in OPPORTUNITIES) | 1 << GOOD_RULE_GONE
 """Bits of the rules of opportunity."""
 CUSTOMER: Final = FACT_BY_NAME["kind"].values.index(DEFAULT_KIND)
 CLOSED: Final = FACT_BY_NAME["kind"].values.index(CLOSED_KIND)
@@ -176,10 +181,19 @@ def recent_and_earlier(
 
 
 @kernel
+def knows_events(cells: Cells, plan: Plan, row: int, rule: int, days: int) -> bool:
+    """Return whether everything is known of the last ``days`` days of the source of ``rule``."""
+    k = KNOWN_RINGS + plan.rules[rule, RULE_RING]
+    return knows(cells, row, k, int64(cells.u16[row, DAY]) - days + 1)
+
+
+@kernel
 def is_spike(cells: Cells, plan: Plan, row: int) -> bool:
     """Return whether far more tickets than usual were opened in the last week."""
     earlier_days = SPIKE_DAYS - SPIKE_WINDOW
     recent, earlier = recent_and_earlier(cells, plan, row, TICKET_TROUBLE, SPIKE_WINDOW, earlier_days)
+    if not knows_events(cells, plan, row, TICKET_TROUBLE, SPIKE_DAYS):
+        return False
     if age_days(cells, row) < SPIKE_DAYS or recent < plan.rules[TICKET_TROUBLE, AT_LEAST]:
         return False
     weeks = earlier_days // SPIKE_WINDOW
@@ -208,7 +222,8 @@ def has_ticket_trouble(cells: Cells, plan: Plan, row: int, now: int) -> bool:
 def are_leaving(cells: Cells, plan: Plan, row: int) -> bool:
     """Return whether few of the users of the longer window were active in the shorter one."""
     longer = plan.rules[USERS_LEAVING, BASELINE]
-    if age_days(cells, row) < longer:
+    known = knows(cells, row, KNOWN_USERS, int64(cells.u16[row, DAY]) - longer + 1)
+    if age_days(cells, row) < longer or not known:
         return False
     now, before = users(cells, plan, row, plan.rules[USERS_LEAVING, RULE_WINDOW], longer)
     if before < plan.rules[USERS_LEAVING, AT_LEAST]:
@@ -229,6 +244,8 @@ def is_back(cells: Cells, plan: Plan, row: int) -> bool:
     returned = int64(cells.u16[row, RETURNED_DAY])
     if returned == NEVER or int64(cells.u16[row, DAY]) >= returned + plan.rules[REENGAGED, QUIET] // DAY_MS:
         return False
+    if not knows(cells, row, KNOWN_ACTIVE, returned):
+        return False
     return bool(days_since_return(cells, plan, row) >= plan.rules[REENGAGED, AT_LEAST])
 
 
@@ -236,7 +253,8 @@ def is_back(cells: Cells, plan: Plan, row: int) -> bool:
 def is_surge(cells: Cells, plan: Plan, row: int) -> bool:
     """Return whether the account is far more active than before."""
     window, baseline = plan.rules[USAGE_SURGE, RULE_WINDOW], plan.rules[USAGE_SURGE, BASELINE]
-    if age_days(cells, row) < window + baseline:
+    known = knows_events(cells, plan, row, USAGE_SURGE, window + baseline)
+    if age_days(cells, row) < window + baseline or not known:
         return False
     recent, earlier = recent_and_earlier(cells, plan, row, USAGE_SURGE, window, baseline)
     enough = recent >= plan.rules[USAGE_SURGE, AT_LEAST] and earlier > 0
@@ -256,8 +274,9 @@ def holds(cells: Cells, plan: Plan, row: int, rule: int, now: int, is_open: bool
     if rule in (SILENCE, ABSOLUTE_SILENCE):
         return is_silent(cells, plan, row, rule, now)
     if rule == DECLINE:
-        weeks = plan.rules[DECLINE, RULE_WINDOW] + plan.rules[DECLINE, BASELINE]
-        return age_days(cells, row) >= 7 * weeks and is_declining(cells, plan, row, is_open)
+        days = 7 * (plan.rules[DECLINE, RULE_WINDOW] + plan.rules[DECLINE, BASELINE])
+        known = knows(cells, row, KNOWN_ACTIVE, int64(cells.u16[row, DAY]) - days + 1)
+        return known and age_days(cells, row) >= days and is_declining(cells, plan, row, is_open)
     if rule == NEVER_STARTED:
         late = int64(cells.u16[row, DAY]) >= first_late_day(cells, plan, row, now)
         return cells.u16[row, LAST_ACTIVE_DAY] == NEVER and late
@@ -277,4 +296,5 @@ def holds(cells: Cells, plan: Plan, row: int, rule: int, now: int, is_open: bool
         return is_back(cells, plan, row)
     if rule == USAGE_SURGE:
         return is_surge(cells, plan, row)
-    return bool(upgrade_visits(cells, plan, row) >= plan.rules[UPGRADE_INTEREST, AT_LEAST])
+    known = knows_events(cells, plan, row, UPGRADE_INTEREST, plan.rules[UPGRADE_INTEREST, RULE_WINDOW])
+    return known and bool(upgrade_visits(cells, plan, row) >= plan.rules[UPGRADE_INTEREST, AT_LEAST])

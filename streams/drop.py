@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING
 from schemas.reasons import Rule
 from streams.compiled import int64, kernel
 from streams.days import DAY_MS
-from streams.layout import ABSENT, DAY, FALL_AT, FELL_FROM, NO_DAILY, NONE, OVERRIDDEN, UNSET
-from streams.plan import AT_LEAST, DAILY, FIRST_BAND, LIMIT_DAYS, PRESENT_BAND
+from streams.layout import ABSENT, DAY, NO_DAILY, NONE, UNSET
+from streams.plan import (
+    AT_LEAST,
+    DAILY,
+    FALL_AT,
+    FELL_FROM,
+    FIRST_BAND,
+    LIMIT_DAYS,
+    OVERRIDDEN,
+    PRESENT_BAND,
+)
 
 if TYPE_CHECKING:
     from streams.cells import Cells
@@ -41,25 +50,25 @@ def note_score(
     first, days = plan.scalars[DAILY], plan.rules[BAND_DROP, LIMIT_DAYS] + 1
     hundredths = int64(NO_DAILY) if evidence == NONE else (evidence + 5) // 10
     cells.u16[row, first + int64(cells.u16[row, DAY]) % days] = hundredths
-    if FIRST_BAND <= band < was and not pinned and cells.u8[row, OVERRIDDEN] == 0:
+    if FIRST_BAND <= band < was and not pinned and cells.u8[row, plan.scalars[OVERRIDDEN]] == 0:
         if not has_fallen(cells, plan, row, was, now):
-            cells.u8[row, FELL_FROM] = was
-        cells.i64[row, FALL_AT] = now
-    cells.u8[row, OVERRIDDEN] = pinned
+            cells.u8[row, plan.scalars[FELL_FROM]] = was
+        cells.i64[row, plan.scalars[FALL_AT]] = now
+    cells.u8[row, plan.scalars[OVERRIDDEN]] = pinned
 
 
 @kernel
 def fall_end(cells: Cells, plan: Plan, row: int) -> int:
     """Return the instant at which the last fall is over by time; there was one."""
-    return int64(int64(cells.i64[row, FALL_AT]) + plan.rules[BAND_DROP, LIMIT_DAYS] * DAY_MS)
+    return int64(int64(cells.i64[row, plan.scalars[FALL_AT]]) + plan.rules[BAND_DROP, LIMIT_DAYS] * DAY_MS)
 
 
 @kernel
 def has_fallen(cells: Cells, plan: Plan, row: int, band: int, now: int) -> bool:
     """Return whether at ``now`` a band of cell code ``band`` is below the one fallen from."""
-    if cells.i64[row, FALL_AT] == UNSET or now >= fall_end(cells, plan, row):
+    if cells.i64[row, plan.scalars[FALL_AT]] == UNSET or now >= fall_end(cells, plan, row):
         return False
-    return bool(FIRST_BAND <= band < int64(cells.u8[row, FELL_FROM]))
+    return bool(FIRST_BAND <= band < int64(cells.u8[row, plan.scalars[FELL_FROM]]))
 
 
 @kernel

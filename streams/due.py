@@ -22,7 +22,6 @@ from streams.drop import fall_end, is_dropping
 from streams.layout import (
     ABSENT,
     DAY,
-    FALL_AT,
     LAST_ACTIVE_DAY,
     LAST_EVENT_DAY,
     NEVER,
@@ -35,6 +34,7 @@ from streams.metrics import NO_VALUE, fact
 from streams.plan import (
     DAILY,
     DWELL,
+    FALL_AT,
     FELL_AT,
     HOURLY,
     LIMIT_DAYS,
@@ -164,7 +164,7 @@ def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:
     due = cases_due(cells, plan, row, due, now)
     if plan.rules[RISK_PAGE, SINCE_SLOT] >= 0 and cells.i64[row, RISK_LAST] != UNSET:
         due = sooner(due, int64(cells.i64[row, RISK_LAST]) + plan.rules[RISK_PAGE, QUIET], now)
-    if plan.scalars[DAILY] != ABSENT and cells.i64[row, FALL_AT] != UNSET:
+    if plan.scalars[DAILY] != ABSENT and cells.i64[row, plan.scalars[FALL_AT]] != UNSET:
         due = sooner(due, fall_end(cells, plan, row), now)
     if plan.scalars[RENEWAL_FACT] != ABSENT:
         renewal = fact(cells, row, plan.scalars[RENEWAL_FACT], now)

@@ -33,7 +33,6 @@ from streams.layout import (
     ABSENT,
     ABSOLUTE_SILENT_FOR,
     DAY,
-    FELL_FROM,
     GAPS,
     GAPS_KNOWN,
     LAST_ACTIVE,
@@ -50,6 +49,7 @@ from streams.layout import (
 from streams.metrics import half_up, start_day
 from streams.plan import (
     BASELINE,
+    FELL_FROM,
     HOUR_MS,
     HOURLY,
     RULE_WINDOW,
@@ -124,7 +124,7 @@ def gather_evidence(
     if (reasons >> BAND_DROP) & 1:
         out[fx.AT_BAND] = band = present_band(cells, plan, row)
         fallen = has_fallen(cells, plan, row, band, now)
-        out[fx.AT_BAND_BEFORE] = int64(cells.u8[row, FELL_FROM]) if fallen else int64(ABSENT)
+        out[fx.AT_BAND_BEFORE] = int64(cells.u8[row, plan.scalars[FELL_FROM]]) if fallen else int64(ABSENT)
         out[fx.AT_POINTS_LOST] = points_lost(cells, plan, row)
     if (reasons >> USERS_LEAVING) & 1:
         out[fx.AT_USERS], out[fx.AT_USERS_BEFORE] = users(

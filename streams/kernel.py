@@ -329,11 +329,17 @@ def sweep(
 
 
 @entry
-def rearm(cells: Cells, plan: Plan, start: int, end: int) -> None:
-    """Recompute what is derived for rows start..end-1 after a load: the next due instant."""
+def rearm(cells: Cells, plan: Plan, migrated: npt.NDArray[np.bool_]) -> None:
+    """Recompute what is derived after a load: the next due instant, of a migrated row its next midnight at the latest.
+
+    Args:
+        cells: the accounts.
+        plan: what to compute.
+        migrated: (accounts,) bool.
+    """
     cells, plan = reference(cells), reference(plan)
-    for row in range(start, end):
-        now, moving = int64(cells.i64[row, NOW]), False
+    for row in range(len(migrated)):
+        now, moving = int64(cells.i64[row, NOW]), bool(migrated[row])
         if now == UNSET:
             continue
         for m in range(plan.models.shape[0]):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from schemas.catalogue import MEASUREMENTS, SOURCE_BY_NAME, Signal, Source
+from schemas.catalogue import FORGOTTEN_DAYS, MEASUREMENTS, SOURCE_BY_NAME, Signal, Source
 from schemas.reasons import Rule
 
 if TYPE_CHECKING:
@@ -34,28 +34,32 @@ NO_DAILY: Final = 65_535
 ABSENT: Final = -1
 """A slot of something that is not laid out."""
 
+STATE_VERSION: Final = 1
+"""What the cells of a column mean, whatever the layout: raised with a change of that, and only then."""
+FINGERPRINT_BYTES: Final = 8
 TYPES: Final = {"i64": np.int64, "f64": np.float64, "i32": np.int32, "u16": np.uint16, "u8": np.uint8}
 _FIXED: Final = {
-    "i64": ("now", "last_active", "risk_last", "episode_since", "opportunity_since", "fell_at"),
+    "i64": ("now", "last_active", "risk_last", "episode_since", "opportunity_since"),
     "f64": ("gap_count", "gap_sum"),
-    "i32": (
-        "episode", "opportunity", "silent_for", "usual_gap", "probability", "absolute_silent_for", "zone", "last_active_hour",
-    ),
+    "i32": ("episode", "opportunity", "silent_for", "usual_gap", "probability", "absolute_silent_for", "zone"),
     "u16": (
         "day", "first_day", "last_active_day", "last_event_day", "gaps", "gaps_known", "risk_count", "open", "returned_day",
         "silent_days",
     ),
-    "u8": ("severity", "opportunity_severity", "risk_admin", "view_due", "fell_from", "overridden", "user_seen"),
+    "u8": ("severity", "opportunity_severity", "risk_admin", "view_due", "user_seen"),
 }  # fmt: skip
-NOW, LAST_ACTIVE, RISK_LAST, EPISODE_SINCE, OPPORTUNITY_SINCE, FALL_AT = range(6)
+_RHYTHM: Final = ("gap_count", "gap_sum", "gaps")
+"""Fixed columns that are counted in the rhythm's unit."""
+NOW, LAST_ACTIVE, RISK_LAST, EPISODE_SINCE, OPPORTUNITY_SINCE = range(5)
 GAP_COUNT, GAP_SUM = range(2)
-(
-    EPISODE, OPPORTUNITY, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, ZONE, LAST_ACTIVE_HOUR,
-) = range(8)  # fmt: skip
+EPISODE, OPPORTUNITY, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, ZONE = range(7)
 (
     DAY, FIRST_DAY, LAST_ACTIVE_DAY, LAST_EVENT_DAY, GAPS, GAPS_KNOWN, RISK_COUNT, OPEN, RETURNED_DAY, SILENT_DAYS,
 ) = range(10)  # fmt: skip
-SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, FELL_FROM, OVERRIDDEN, USER_SEEN = range(7)
+SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, USER_SEEN = range(5)
+RULE_GONE, GOOD_RULE_GONE = 14, 15
+"""Bits of ``OPEN`` above those of the rules: a reason was open whose rule, of disengagement or opportunity, is no longer
+in force."""
 
 WIDE, NARROW, BITS = range(3)
 """Ring types: u16 for sources of volume, u8 for incidents, a bit of u8 a day where only active days are read."""
@@ -65,16 +69,38 @@ TICKETS, PAYMENTS = 6, 4
 """Tickets and payments that an account is remembered with."""
 ACTIVE_BYTES: Final = 16
 """The set of active days: a bit for each of the last 128."""
+USER_DAYS: Final = 255
+"""Days for which a bucket is remembered."""
 SPIKE_DAYS: Final = 35
+KNOWN_WEEKS: Final = 0
+KNOWN_ACTIVE, KNOWN_USERS, KNOWN_FEATURES, KNOWN_TICKETS, KNOWN_PAYMENTS, KNOWN_RINGS = range(
+    len(MEASUREMENTS), len(MEASUREMENTS) + 6
+)
+"""Where in a layout's ``knowledge`` each stands: a measurement behind the other, after the rings the sums."""
 
 
 class Column(NamedTuple):
-    """Cells of one type that belong together, by a name that says the same in every layout."""
+    """Cells of one type that belong together, by a name that says the same in every layout.
+
+    ``span`` is how many days (of a column by weeks: weeks) a ring holds, 0 for what is no ring; that of d is number
+    ``d % span``, a cell or, of type ``u8`` with fewer cells than that, a bit.
+    """
 
     name: str
     type: str
     offset: int
     cells: int
+    span: int = 0
+
+
+class Knowledge(NamedTuple):
+    """Something that is told of days, some of which it may not know after a change of layout.
+
+    ``days`` is how many days back it is read at most, the present one included; 0 without a limit.
+    """
+
+    name: str
+    days: int
 
 
 class Ring(NamedTuple):
@@ -92,6 +118,15 @@ class Weeks(NamedTuple):
     sums: int
     numbers: int
     weeks: int
+
+
+class DropSlots(NamedTuple):
+    """Daily scores of the first model, and its last fall: when, from which band, whether it was pinned before."""
+
+    daily: int
+    fell_at: int
+    fell_from: int
+    overridden: int
 
 
 class ModelSlots(NamedTuple):
@@ -120,9 +155,10 @@ class Layout(NamedTuple):
     payments: tuple[int, int]
     first_use: int
     weeks: tuple[Weeks, ...]
-    daily: int
+    drop: DropSlots
     rule_since: dict[Rule, int]
     models: tuple[ModelSlots, ...]
+    knowledge: tuple[Knowledge, ...]
     columns: tuple[Column, ...]
     dtype: np.dtype[np.void]
     fingerprint: bytes
@@ -135,9 +171,9 @@ class _Columns:
         self.columns: list[Column] = []
         self.sizes = dict.fromkeys(TYPES, 0)
 
-    def add(self, kind: str, name: str, cells: int = 1) -> int:
+    def add(self, kind: str, name: str, cells: int = 1, span: int = 0) -> int:
         offset = self.sizes[kind]
-        self.columns.append(Column(name, kind, offset, cells))
+        self.columns.append(Column(name, kind, offset, cells, span))
         self.sizes[kind] += cells
         return offset
 
@@ -155,7 +191,7 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
     columns, rules = _Columns(), policy.rules
     for kind, names in _FIXED.items():
         for name in names:
-            columns.add(kind, name)
+            columns.add(kind, f"{name} in {_unit(policy)}" if name in _RHYTHM else name)
     metrics = [component.metric for model in models for component in model.components]
     features = {metric.feature for metric in metrics}
     rule_since = {rule: columns.add("i64", f"rule {rule.label}: since") for rule in enabled_rules(policy)}
@@ -167,7 +203,7 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
     last_days = [columns.add("u16", f"last day {source.name}") for source in ring_days]
     sum_days = _longest((metric.source, metric.window_days) for metric in metrics if metric.feature == "sum")
     sums = tuple(
-        Ring(source, WIDE, columns.add("i64", f"sum {source.name}", days), days)
+        Ring(source, WIDE, columns.add("i64", f"sum {source.name}", days, days), days)
         for source, days in sum_days.items()
     )
     weeks = tuple(_weeks(columns, metrics, measurement.name) for measurement in MEASUREMENTS)
@@ -175,8 +211,8 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
     has_payments = rules.payment_trouble is not None or "late_payments" in features
     has_users = rules.users_leaving is not None or not features.isdisjoint(("users", "user_share"))
     has_days = rules.decline is not None or rules.reengaged is not None
-    uses = len(policy.key_features) if not features.isdisjoint(("key_features", "first_use")) else 0
-    drop = rules.band_drop
+    uses = policy.key_features if not features.isdisjoint(("key_features", "first_use")) else {}
+    first_use = [columns.add("u16", f"{end} use {name}") for end in ("first", "last") for name in uses]
     slots = Layout(
         rings=rings,
         last_day=last_days[0] if last_days else ABSENT,
@@ -186,22 +222,30 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
         users=columns.add_if(has_users, "u8", "users", BUCKETS),
         tickets=_slots(columns, "tickets", TICKETS) if has_tickets else (ABSENT, ABSENT),
         payments=_slots(columns, "payments", PAYMENTS) if has_payments else (ABSENT, ABSENT),
-        first_use=columns.add_if(uses > 0, "u16", "key features: first and last use", 2 * uses),
+        first_use=first_use[0] if first_use else ABSENT,
         weeks=weeks,
-        daily=ABSENT if drop is None else columns.add("u16", "daily scores", drop.days + 1),
+        drop=_drop(columns, policy),
         rule_since=rule_since,
         models=tuple(_model(columns, model) for model in models),
-        columns=tuple(columns.columns),
+        knowledge=_knowledge(rings, sums, weeks),
+        columns=(),
         dtype=np.dtype([]),
         fingerprint=b"",
     )
-    dtype = np.dtype([(name, TYPES[name], (count,)) for name, count in columns.sizes.items()], align=True)
-    text = repr([tuple(column) for column in columns.columns])
+    text = repr((STATE_VERSION, [tuple(column) for column in columns.columns]))
     return slots._replace(
         columns=tuple(columns.columns),
-        dtype=dtype,
-        fingerprint=blake2b(text.encode(), digest_size=8).digest(),
+        dtype=row_dtype(columns.columns),
+        fingerprint=blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).digest(),
     )
+
+
+def row_dtype(columns: Iterable[Column]) -> np.dtype[np.void]:
+    """Return the type of a row with these columns."""
+    sizes = dict.fromkeys(TYPES, 0)
+    for column in columns:
+        sizes[column.type] = max(sizes[column.type], column.offset + column.cells)
+    return np.dtype([(name, TYPES[name], (count,)) for name, count in sizes.items()], align=True)
 
 
 def template(layout: Layout) -> np.ndarray[tuple[int], np.dtype[np.void]]:
@@ -216,12 +260,22 @@ def template(layout: Layout) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     for column in layout.columns:
         if column.name.endswith(_SENT):
             row["i32"][0, column.offset] = NONE
-        elif column.name == "daily scores":
+        elif column.name.startswith(_DAILY):
             row["u16"][0, column.offset : column.offset + column.cells] = NO_DAILY
     return row
 
 
 _SENT: Final = ": sent part"
+_DAILY: Final = "daily scores "
+CHANGES: Final = ": changes"
+"""How the name of a column ends that counts a model's changes."""
+
+
+def _unit(policy: Policy) -> str:
+    """Return the unit in which gaps are counted."""
+    if policy.rhythm.unit == "hour":
+        return "hours"
+    return "days" if policy.calendar is None else "working days"
 
 
 def _longest(spans: Iterable[tuple[str | None, int | None]]) -> dict[Source, int]:
@@ -263,9 +317,9 @@ def _counted(policy: Policy, metrics: Sequence[Metric]) -> set[str | None]:
 
 def _ring(columns: _Columns, source: Source, days: int, *, is_counted: bool) -> Ring:
     if not is_counted:
-        return Ring(source, BITS, columns.add("u8", f"days {source.name}", -(-days // 8)), days)
+        return Ring(source, BITS, columns.add("u8", f"days {source.name}", -(-days // 8), days), days)
     width, kind = (WIDE, "u16") if source.signal is Signal.VOLUME else (NARROW, "u8")
-    return Ring(source, width, columns.add(kind, f"count {source.name}", days), days)
+    return Ring(source, width, columns.add(kind, f"count {source.name}", days, days), days)
 
 
 def _weeks(columns: _Columns, metrics: Sequence[Metric], name: str) -> Weeks:
@@ -274,9 +328,35 @@ def _weeks(columns: _Columns, metrics: Sequence[Metric], name: str) -> Weeks:
     if weeks == 0:
         return Weeks(ABSENT, ABSENT, 0)
     return Weeks(
-        columns.add("i32", f"week {name}: sum", weeks),
-        columns.add("u16", f"week {name}: number", weeks),
+        columns.add("i32", f"week {name}: sum", weeks, weeks),
+        columns.add("u16", f"week {name}: number", weeks, weeks),
         weeks,
+    )
+
+
+def _drop(columns: _Columns, policy: Policy) -> DropSlots:
+    if policy.rules.band_drop is None:
+        return DropSlots(ABSENT, ABSENT, ABSENT, ABSENT)
+    days, name = policy.rules.band_drop.days + 1, f"fall of {policy.models[0]}"
+    return DropSlots(
+        columns.add("u16", f"{_DAILY}{policy.models[0]}", days, days),
+        columns.add("i64", f"{name}: at"),
+        columns.add("u8", f"{name}: from"),
+        columns.add("u8", f"{name}: overridden"),
+    )
+
+
+def _knowledge(rings: Sequence[Ring], sums: Sequence[Ring], weeks: Sequence[Weeks]) -> tuple[Knowledge, ...]:
+    measured = zip(MEASUREMENTS, weeks, strict=True)
+    return (
+        *(Knowledge(f"week {measurement.name}", 7 * kept.weeks) for measurement, kept in measured),
+        Knowledge("active days", 8 * ACTIVE_BYTES),
+        Knowledge("users", USER_DAYS),
+        Knowledge("key features", 0),
+        Knowledge("tickets", FORGOTTEN_DAYS + 1),
+        Knowledge("payments", FORGOTTEN_DAYS + 1),
+        *(Knowledge(f"source {ring.source.name}", ring.days) for ring in rings),
+        *(Knowledge(f"sum {ring.source.name}", ring.days) for ring in sums),
     )
 
 
@@ -291,7 +371,7 @@ def _model(columns: _Columns, model: ModelFile) -> ModelSlots:
     name = f"model {model.model}"
     fell_at = columns.add("i64", f"{name}: fell at")
     score = columns.add("i32", f"{name}: sent score")
-    change = columns.add("i32", f"{name}: changes")
+    change = columns.add("i32", f"{name}{CHANGES}")
     override = columns.add("i32", f"{name}: sent override")
     dimensions = [columns.add("i32", f"{name}: {part.name}{_SENT}") for part in model.dimensions]
     parts = [columns.add("i32", f"{name}: {part.name} component{_SENT}") for part in model.components]

@@ -230,7 +230,9 @@ class Messages:
         ]
         ended_by = None
         if status is Status.RESOLVED:
-            ended_by = _ENDED_BY.get(rules[0], ResolvedBy.CONDITION_OVER)
+            ended_by = (
+                _ENDED_BY.get(rules[0], ResolvedBy.CONDITION_OVER) if rules else ResolvedBy.CONDITION_OVER
+            )
             if line[fx.EPISODE_CLOSED]:
                 ended_by = ResolvedBy.CLOSED
         alert = Disengagement(

@@ -8,9 +8,25 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from schemas.catalogue import FORGOTTEN_DAYS
 from streams.cells import FACT_EXPIRES, FACT_VALUE, NO_FACT
 from streams.compiled import int64, kernel
-from streams.layout import DAY, FIRST_DAY, LAST_ACTIVE_DAY, NEVER, PAYMENTS, TICKETS, USER_SEEN
+from streams.knowledge import knows
+from streams.layout import (
+    DAY,
+    FIRST_DAY,
+    KNOWN_FEATURES,
+    KNOWN_PAYMENTS,
+    KNOWN_RINGS,
+    KNOWN_TICKETS,
+    KNOWN_USERS,
+    KNOWN_WEEKS,
+    LAST_ACTIVE_DAY,
+    NEVER,
+    PAYMENTS,
+    TICKETS,
+    USER_SEEN,
+)  # fmt: skip
 from streams.plan import (
     ANCHOR_END,
     CURRENCY,
@@ -37,7 +53,7 @@ from streams.rhythm import silent_units, usual_gap
 from streams.slots import is_late, is_open
 from streams.tiles import amount_sum, decayed_sum, window_days, window_sum
 from streams.users import users
-from streams.weeks import weekly
+from streams.weeks import first_day_of, week_of, weekly
 
 if TYPE_CHECKING:
     from streams.cells import Cells
@@ -214,9 +230,42 @@ def first_use(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int
 
 
 @kernel
+def is_warming(cells: Cells, plan: Plan, row: int, c: int, now: int) -> bool:  # noqa: PLR0911
+    """Return whether component ``c`` would measure days of which not everything is known after a change of layout."""
+    feature, source, window = (
+        plan.components[c, FEATURE],
+        plan.components[c, SOURCE],
+        plan.components[c, WINDOW],
+    )
+    day = int64(cells.u16[row, DAY])
+    first = day - window - plan.components[c, LAG] + 1
+    if feature <= RATIO or feature == DECAYED:
+        return not knows(cells, row, KNOWN_RINGS + source, first)
+    if feature == SUM:
+        return not knows(cells, row, KNOWN_RINGS + plan.rings.shape[0] + source, first)
+    if feature in (USER_COUNT, USER_SHARE):
+        has_seats = feature == USER_SHARE and fact(cells, row, plan.scalars[SEATS_FACT], now) >= 1000
+        longest = window if feature == USER_COUNT or has_seats else plan.components[c, LAG]
+        return not knows(cells, row, KNOWN_USERS, day - longest + 1)
+    if feature == OPEN_TICKETS:
+        return not knows(cells, row, KNOWN_TICKETS, day - FORGOTTEN_DAYS)
+    if feature == LATE_PAYMENTS:
+        return not knows(cells, row, KNOWN_PAYMENTS, day - FORGOTTEN_DAYS)
+    if feature == MEAN:
+        return not knows(cells, row, KNOWN_WEEKS + source, first_day_of(week_of(day) - window // 7 + 1))
+    if feature == BREADTH:
+        return not knows(cells, row, KNOWN_FEATURES, first)
+    if feature == FIRST_USE:
+        return not knows(cells, row, KNOWN_FEATURES, start_day(cells, plan, row, now))
+    return False
+
+
+@kernel
 def metric(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, bool]:  # noqa: PLR0911
     """Return the metric of component ``c`` at ``now``."""
     feature = plan.components[c, FEATURE]
+    if is_warming(cells, plan, row, c, now):
+        return int64(NO_VALUE), feature != FIRST_USE
     if feature <= RATIO or feature == DECAYED:
         return windowed(cells, plan, row, c)
     if feature <= RHYTHM:

@@ -9,6 +9,7 @@ from streams.compiled import int64, kernel
 from streams.days import local_day, start_of_day
 from streams.drop import roll_daily
 from streams.due import told_zone
+from streams.knowledge import roll_known
 from streams.layout import ABSENT, DAY, NOW, ZONE
 from streams.plan import ACTIVE, DAILY, USERS
 from streams.tiles import roll_tiles
@@ -28,6 +29,7 @@ def roll(cells: Cells, plan: Plan, row: int, day: int) -> None:
         return
     roll_tiles(cells, plan, row, present, day)
     roll_weeks(cells, plan, row, present, day)
+    roll_known(cells, plan, row, day)
     if plan.scalars[ACTIVE] != ABSENT:
         roll_active(cells, plan, row, present, day)
     if plan.scalars[USERS] != ABSENT:

@@ -74,16 +74,17 @@ KIND_FACT, ZONE_FACT, FIXED_FACTS = range(3)
 """Slots of the facts that are always read."""
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
-    PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, SINCE_FACT, RENEWAL_FACT, ARR_FACT, SEATS_FACT, RENEWAL_DAYS,
-    ARR_FROM, RULE_DAYS, VALUE_MODEL, SCALARS,
-) = range(23)  # fmt: skip
+    PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, FALL_AT, FELL_FROM, OVERRIDDEN, SINCE_FACT, RENEWAL_FACT,
+    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SCALARS,
+) = range(26)  # fmt: skip
 
 
 class Plan(NamedTuple):
     """Arrays that the kernel interprets; all int64 but ``numbers`` (float64).
 
     ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings`` and ``sums``
-    (S, RING_COLUMNS), ``weeks`` (measurements, WEEK_COLUMNS), ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and
+    (S, RING_COLUMNS), ``weeks`` (measurements, WEEK_COLUMNS), ``known_days`` (K,) how far
+    back each knowledge is read, ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and
     1 if closed right, ``rules`` (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``decay`` the weights of
     decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
     of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
@@ -95,6 +96,7 @@ class Plan(NamedTuple):
     rings: npt.NDArray[np.int64]
     sums: npt.NDArray[np.int64]
     weeks: npt.NDArray[np.int64]
+    known_days: npt.NDArray[np.int64]
     models: npt.NDArray[np.int64]
     bands: npt.NDArray[np.int64]
     rules: npt.NDArray[np.int64]
@@ -162,6 +164,7 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook
         rings=_rings(layout.rings),
         sums=_rings(layout.sums),
         weeks=_table(layout.weeks, WEEK_COLUMNS),
+        known_days=np.array([knowledge.days for knowledge in layout.knowledge], np.int64),
         models=_table(heads, MODEL_COLUMNS),
         bands=_table(bands, 2),
         rules=_rules(policy, layout),
@@ -326,7 +329,7 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> npt.NDAr
         [
             policy.rhythm.horizon_days * (24 if hourly else 1), layout.last_day, policy.grace_s * 1000, hourly,
             layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
-            len(policy.key_features), layout.daily, *slots,
+            len(policy.key_features), *layout.drop, *slots,
             ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
             policy.models.index(VALUE) if VALUE in policy.models else ABSENT,
         ],

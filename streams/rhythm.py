@@ -22,7 +22,6 @@ from streams.layout import (
     GAPS,
     LAST_ACTIVE,
     LAST_ACTIVE_DAY,
-    LAST_ACTIVE_HOUR,
     NEVER,
     OPEN,
     RETURNED_DAY,
@@ -47,19 +46,24 @@ def worked(plan: Plan, day: int) -> int:
 
 
 @kernel
+def last_active_hour(cells: Cells, row: int) -> int:
+    """Return the number of the hour in which the account was last active; it was active once."""
+    return int64(cells.i64[row, LAST_ACTIVE]) // HOUR_MS
+
+
+@kernel
 def note_activity(cells: Cells, plan: Plan, row: int, day: int, t: int) -> bool:
     """Take activity on local day ``day`` at ``t``; False if it is too late for the rhythm."""
-    last = int64(cells.u16[row, LAST_ACTIVE_DAY])
+    last, last_hour = int64(cells.u16[row, LAST_ACTIVE_DAY]), last_active_hour(cells, row)
     cells.i64[row, LAST_ACTIVE] = max(cells.i64[row, LAST_ACTIVE], t)
     if day > last:
         if cells.u16[row, OPEN] & _SILENCES:
             cells.u16[row, RETURNED_DAY], cells.u16[row, SILENT_DAYS] = day, day - last
         cells.u16[row, LAST_ACTIVE_DAY] = day
     if plan.scalars[HOURLY]:
-        hour, last_hour = t // HOUR_MS, int64(cells.i32[row, LAST_ACTIVE_HOUR])
+        hour = t // HOUR_MS
         if hour <= last_hour:
             return bool(hour == last_hour)
-        cells.i32[row, LAST_ACTIVE_HOUR] = hour
         gap = hour - last_hour
     elif day <= last:
         return bool(day == last)
@@ -79,7 +83,7 @@ def silent_units(cells: Cells, plan: Plan, row: int) -> int:
     day = int64(cells.u16[row, DAY])
     if plan.scalars[HOURLY]:
         begin = start_of_day(plan.zones, cells.zone[row], day)
-        return int64(max(int64(0), begin // HOUR_MS - cells.i32[row, LAST_ACTIVE_HOUR]))
+        return int64(max(int64(0), begin // HOUR_MS - last_active_hour(cells, row)))
     return worked(plan, day) - worked(plan, int64(cells.u16[row, LAST_ACTIVE_DAY]))
 
 
@@ -119,4 +123,4 @@ def alarm_day(cells: Cells, plan: Plan, row: int) -> int:
 @kernel
 def alarm_ms(cells: Cells, plan: Plan, row: int) -> int:
     """Return the instant at which the account, if not active before, is silent beyond s*, by hours."""
-    return HOUR_MS * (int64(cells.i32[row, LAST_ACTIVE_HOUR]) + alarm_unit(cells, plan, row))
+    return HOUR_MS * (last_active_hour(cells, row) + alarm_unit(cells, plan, row))

@@ -5,23 +5,21 @@ A bucket's cell is 0 or 1 + day mod 255; days are cleared before they could be m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from streams.compiled import int64, kernel
-from streams.layout import BUCKETS, DAY, USER_SEEN
+from streams.layout import BUCKETS, DAY, USER_DAYS, USER_SEEN
 from streams.plan import USERS
 
 if TYPE_CHECKING:
     from streams.cells import Cells
     from streams.plan import Plan
 
-CYCLE: Final = 255
-
 
 @kernel
 def age(cell: int, day: int) -> int:
     """Return how many days before ``day`` a marked bucket's day is."""
-    return (day - (cell - 1)) % CYCLE
+    return (day - (cell - 1)) % USER_DAYS
 
 
 @kernel
@@ -30,7 +28,7 @@ def roll_users(cells: Cells, plan: Plan, row: int, present: int, day: int) -> No
     first = plan.scalars[USERS]
     for i in range(first, first + BUCKETS):
         cell = int64(cells.u8[row, i])
-        if cell and age(cell, present) + day - present >= CYCLE:
+        if cell and age(cell, present) + day - present >= USER_DAYS:
             cells.u8[row, i] = 0
 
 
@@ -40,8 +38,8 @@ def mark_user(cells: Cells, plan: Plan, row: int, bucket: int, day: int) -> None
     cells.u8[row, USER_SEEN] = 1
     i, present = plan.scalars[USERS] + bucket, int64(cells.u16[row, DAY])
     cell = int64(cells.u8[row, i])
-    if present - day < CYCLE and (cell == 0 or age(cell, present) > present - day):
-        cells.u8[row, i] = 1 + day % CYCLE
+    if present - day < USER_DAYS and (cell == 0 or age(cell, present) > present - day):
+        cells.u8[row, i] = 1 + day % USER_DAYS
 
 
 @kernel

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
 from schemas.outputs import AccountView, ComponentScore, DimensionScore, Episode, ModelScore
-from schemas.reasons import Rule, Severity
+from schemas.reasons import Missing, Rule, Severity
 from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.cells import FOREVER
@@ -29,7 +29,7 @@ from streams.messages import (
     points,
     reason,
 )
-from streams.metrics import half_up
+from streams.metrics import half_up, is_warming
 from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END, PRESENT_BAND
 from streams.score import contributions, dimension, override_of, weigh
 
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from streams.cells import Cells
     from streams.plan import Plan
 
+PRESENT, UNTOLD, WARMING = range(3)
+_MISSING: Final = (None, Missing.NO_EVIDENCE, Missing.WARMING_UP)
+"""What each of these says of a component's metric."""
+
 
 @entry
 def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDArray[np.int64]) -> None:
@@ -53,7 +57,7 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
         plan: what to compute.
         rows: (n,) int64.
         out: (n, cells of all models + ``EVIDENCE_CELLS``) int64: per model score, override, coverage,
-            dimensions and contributions; then the evidence of the open reasons.
+            dimensions, contributions and why each is missing; then the evidence of the open reasons.
     """
     cells, plan = reference(cells), reference(plan)
     for i in range(len(rows)):
@@ -79,14 +83,17 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
                 contributions(plan, cells.parts, m, evidence, present)
             for c in range(model[PART], model[PART_END]):
                 out[i, used] = cells.parts[c] if known else NONE
-                used += 1
+                out[i, used + 1] = PRESENT
+                if applies and cells.parts[c] == NONE:
+                    out[i, used + 1] = WARMING if is_warming(cells, plan, row, c, now) else UNTOLD
+                used += 2
         gather_evidence(cells, plan, row, int64(cells.u16[row, OPEN]), now, out[i, used:])
 
 
 def view_records(accounts: Accounts, rows: Sequence[int]) -> list[OutputRecord]:
     """Return the views of accounts, each as of its own present instant, as records of the ``accounts`` topic."""
     cells, program = accounts.cells, accounts.program
-    width = sum(3 + len(model.dimensions) + len(model.components) for model in program.models)
+    width = sum(3 + len(model.dimensions) + 2 * len(model.components) for model in program.models)
     at, table = np.array(rows, np.int64), np.empty((len(rows), width + EVIDENCE_CELLS), np.int64)
     inspect(cells, accounts.plan, at, table)
     bands = cells.u8[at][:, accounts.plan.models[:, PRESENT_BAND]]
@@ -118,10 +125,12 @@ def _score(model: ModelFile, band: int, told: Iterator[int]) -> ModelScore:
     score, override, coverage = next(told), next(told), next(told)
     dimensions = [DimensionScore(name=part.name, score=points(next(told))) for part in model.dimensions]
     components = [
-        ComponentScore(name=part.name, contribution=points(next(told))) for part in model.components
+        ComponentScore(name=part.name, contribution=points(next(told)), missing=_MISSING[next(told)])
+        for part in model.components
     ]
     if override != NO_OVERRIDE:
-        components.append(ComponentScore(name=OVERRIDE, contribution=override_points(override)))
+        judged = override_points(override)
+        components.append(ComponentScore(name=OVERRIDE, contribution=judged, missing=None))
     return ModelScore(
         model=model.model,
         version=model.version,

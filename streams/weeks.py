@@ -25,6 +25,12 @@ def week_of(day: int) -> int:
 
 
 @kernel
+def first_day_of(week: int) -> int:
+    """Return the Monday of a week."""
+    return 7 * week - 3
+
+
+@kernel
 def roll_weeks(cells: Cells, plan: Plan, row: int, present: int, day: int) -> None:
     """Clear the weeks after that of ``present``, up to that of ``day``."""
     before, now = week_of(present) if present != NEVER else int64(NEVER), week_of(day)

@@ -22,7 +22,7 @@ from schemas.evidence import (
 from schemas.reasons import ResolvedBy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from schemas.evidence import (
         AbsoluteSilenceEvidence,
@@ -247,8 +247,10 @@ def past_sentence(reason: Reason) -> str:
     return told if was is None else f"{was} Now: {told}"
 
 
-def summary(reasons: Iterable[Reason], resolved_by: ResolvedBy | None) -> str:
+def summary(reasons: Sequence[Reason], resolved_by: ResolvedBy | None) -> str:
     """Return the text of an episode's message."""
     if resolved_by is None:
         return " ".join(map(sentence, reasons))
+    if not reasons:
+        return "Resolved: what it rested on is not judged any more."
     return f"Resolved ({ENDED[resolved_by]}). It was: {' '.join(map(past_sentence, reasons))}"

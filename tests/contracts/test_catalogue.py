@@ -8,7 +8,7 @@ import pytest
 
 from schemas import reference
 from schemas.catalogue import FACTS, FEATURES, SOURCES
-from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Rule, Status
+from schemas.reasons import CauseKind, EventNote, Missing, RejectReason, ResolvedBy, Rule, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         (CauseKind, reference.CAUSES),
         (Status, reference.STATUSES),
         (ResolvedBy, reference.RESOLUTIONS),
+        (Missing, reference.MISSING),
     ],
-    ids=["reject reasons", "notes", "rules", "causes", "statuses", "resolutions"],
+    ids=["reject reasons", "notes", "rules", "causes", "statuses", "resolutions", "missing"],
 )
 def test_every_member_is_explained_in_its_order(
     names: Iterable[object], explained: dict[object, str]
