@@ -241,10 +241,11 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
 
 
 def row_dtype(columns: Iterable[Column]) -> np.dtype[np.void]:
-    """Return the type of a row with these columns."""
+    """Return the type of a row with these columns, of whole words: numpy leaves the bytes of padding as it finds them."""
     sizes = dict.fromkeys(TYPES, 0)
     for column in columns:
         sizes[column.type] = max(sizes[column.type], column.offset + column.cells)
+    sizes["u8"] += -sum(np.dtype(TYPES[name]).itemsize * count for name, count in sizes.items()) % 8
     return np.dtype([(name, TYPES[name], (count,)) for name, count in sizes.items()], align=True)
 
 
