@@ -68,7 +68,7 @@ class Accounts:
         self._layouts: dict[bytes, list[Column]] = {}
         self._foreign: dict[bytes, bytes] = {}
         self._template = template(program.layout)
-        self._rows = self._fresh(_ROWS_MIN)
+        self._rows = np.repeat(self._template, _ROWS_MIN)
         self.cells = self._view(None)
         self.effects: Effects = make_effects(program)
         self._swept = 0
@@ -94,20 +94,12 @@ class Accounts:
         """Add an account with a fresh row and return the row's number."""
         row = len(self.names)
         if row == len(self._rows):
-            more = self._fresh(2 * row)
-            more[:row] = self._rows
-            self._rows = more
+            self._rows = np.concatenate([self._rows, np.repeat(self._template, row)])
             self.cells = self._view(self.cells)
         self._index[key] = row
         self.names.append(name)
         self.keys.append(key)
         return row
-
-    def _fresh(self, count: int) -> npt.NDArray[np.void]:
-        """Return fresh rows, the bytes between their fields being zero: equal states have equal bytes."""
-        rows = np.zeros(count, self._template.dtype)
-        rows[:] = self._template
-        return rows
 
     def _view(self, old: Cells | None) -> Cells:
         size, rows = len(self._rows), self._rows

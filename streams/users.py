@@ -45,11 +45,11 @@ def mark_user(cells: Cells, plan: Plan, row: int, bucket: int, day: int) -> None
 @kernel
 def users(cells: Cells, plan: Plan, row: int, window: int, longer: int) -> tuple[int, int]:
     """Return about how many distinct users were active in the last ``window`` days, and in the last ``longer`` days."""
-    first, today, marked, more = plan.scalars[USERS], int64(cells.u16[row, DAY]) % CYCLE + 1, 0, 0
+    first, today, marked, more = plan.scalars[USERS], int64(cells.u16[row, DAY]) % USER_DAYS + 1, 0, 0
     for i in range(first, first + BUCKETS):
         cell = int64(cells.u8[row, i])
         days = (
-            today - cell if today >= cell else today - cell + CYCLE
+            today - cell if today >= cell else today - cell + USER_DAYS
         )  # what `age` says, without its division
         marked += cell != 0 and days < window
         more += cell != 0 and days < longer

@@ -306,21 +306,6 @@ def test_the_outputs_of_a_model_and_of_rules_that_stay_are_the_same_to_the_byte(
     assert of_them(migrated) == of_them(never)
 
 
-def test_a_model_that_comes_back_never_reuses_the_ids_of_its_changes(events: Events) -> None:
-    both, one = shipped(**SHIPPED), shipped(models=["retention"])
-    machine = Machine(both, until(events, 25))
-    for program, day in ((both, 25), (one, 35), (both, 70)):
-        if program is not machine.program:
-            machine.program = program
-            machine.take_over(random.Random(2))
-        machine.events = until(events, day)
-        machine.run(random.Random(1), rows_max=50_000)
-    changes = [json.loads(r.value) for r in machine.outputs if r.topic is Output.SCORE_CHANGES]
-    returned = {change["model"] for change in changes if change["effective_at"] > "2026-04-05T00:00:00.000Z"}
-    assert returned == {"retention", "adoption"}
-    assert len({change["change_id"] for change in changes}) == len(changes)
-
-
 # --- by hand: one account, every day a log-in ----------------------------------------------------------------------
 
 
@@ -395,6 +380,49 @@ def test_a_new_source_is_missing_until_its_window_begins_after_the_last_event_be
     assert acme.missing() == [None, "warming_up", "warming_up"]
     assert acme.log_in_daily(13).missing() == [None, "warming_up", "warming_up"]
     assert acme.log_in_daily(1).missing() == [None, None, None]
+
+
+def test_weeks_are_known_from_the_monday_on_that_follows_the_last_one_not_held() -> None:
+    """
+    weeks of    03-09     03-16     03-23 | 03-30     04-06
+    held               [                ] | changed on Sunday 03-29, day 28
+    4 weeks            [                                  ] the first ones that are all known
+    """
+    ticket = (
+        b'{"event_id":"t%d","account_id":"acme","occurred_at":%d,"ticket_id":"T","action":"opened","csat":4}'
+    )
+    acme = Acme(measured(m("mean", "csat", 14)))
+    tickets = acme.machine.events[Input.TICKETS]
+    tickets += [ticket % (day, START_MS + day * DAY_MS) for day in range(29)]
+    acme.log_in_daily(29).change_to(measured(m("mean", "csat", 14), m("mean", "csat", 28)))
+    assert acme.missing() == [None, "warming_up"]
+    tickets += [ticket % (day, START_MS + day * DAY_MS) for day in range(29, 36)]
+    assert acme.log_in_daily(7).missing() == [None, "warming_up"], "Sunday 04-05"
+    assert acme.log_in_daily(1).missing() == [None, None], "Monday 04-06"
+
+
+def test_a_model_that_comes_back_never_reuses_the_ids_of_its_changes() -> None:
+    files = {
+        name: model(component("logins", metric=m("count", "logins", 7), **TREND), model=name, min_change=1)
+        | {
+            "bands": [
+                {"name": "low", "from": 0, "closed": "left"},
+                {"name": "high", "from": 1, "closed": "left"},
+            ]
+        }
+        for name in ("first", "second")
+    }
+    both, one = (
+        program_of(default_policy(models=names, rules={}), files)
+        for names in (["first", "second"], ["first"])
+    )
+    acme = Acme(both).log_in_daily(10)
+    before = len(acme.messages(Output.SCORE_CHANGES))
+    acme.change_to(one).be_silent(20).change_to(both).log_in_daily(10)
+    changes = acme.messages(Output.SCORE_CHANGES)
+    assert {change["model"] for change in changes[:before]} == {"first", "second"}
+    assert "second" in {change["model"] for change in changes[before:]}
+    assert len({change["change_id"] for change in changes}) == len(changes)
 
 
 def test_bits_of_49_days_and_of_56_are_as_many_bytes_and_not_the_same_ring() -> None:
