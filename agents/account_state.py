@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agents.changelog import ChangelogReader
 from agents.clients import Connection
-from agents.partition import META, POSITION, Partition
+from agents.partition import LAYOUT, META, POSITION, Partition
 from agents.replay import fold_files
 from agents.topics import check_topics
 from schemas.errors import AccountError
@@ -71,7 +71,7 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
 
     Raises:
         AccountError: the account table has no such account.
-        StateError: it was written under another partition count or layout.
+        StateError: it was written under another partition count, or under a layout that cannot be read.
         TopicsError: topics are missing or do not fit.
         BrokerError: the broker does not answer.
     """
@@ -88,7 +88,8 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
         )
     whole = _loaded(program, partition, partitions, list(found.items()))
     now_ms = max(time.time_ns() // 1_000_000, int(whole.accounts.cells.i64[0, NOW]))
-    return AccountState(program, account, partition, partitions, (key, found[key]), now_ms, whole.halted)
+    (record,) = whole.accounts.take_changed([0])
+    return AccountState(program, account, partition, partitions, record, now_ms, whole.halted)
 
 
 async def _read(broker: str, topic: str, partition: int, key: bytes) -> dict[bytes, bytes | None]:
@@ -100,7 +101,7 @@ async def _read(broker: str, topic: str, partition: int, key: bytes) -> dict[byt
 
 
 class _Found:
-    """Keeps the latest records of one account, of the partition count and of the positions (``ChangelogSink``)."""
+    """Keeps the latest records of one account, of partition count, layouts and positions (``ChangelogSink``)."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -109,7 +110,7 @@ class _Found:
     def take(self, _partition: int, keys: list[bytes], values: list[bytes | None]) -> None:
         """Take consecutive records."""
         for key, value in zip(keys, values, strict=True):
-            if key in (self._key, META) or key.startswith(POSITION):
+            if key in (self._key, META) or key.startswith((LAYOUT, POSITION)):
                 self.latest[key] = value
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agents.explanation import ComponentTold, EpisodeTold, Explanation, ModelTold
 from agents.outlook import ROW, if_active, move_to, sweep, view_of
 from schemas.catalogue import DEFAULT_KIND, FACT_BY_NAME, FEATURE_BY_NAME, MEASUREMENT_BY_NAME
-from schemas.reasons import NOT_APPLICABLE
+from schemas.reasons import NOT_APPLICABLE, Missing
 from schemas.topics import INPUT_TOPICS
 from streams.explain import measured
 from streams.layout import LAST_ACTIVE, UNSET, ZONE
@@ -83,7 +83,7 @@ def _present(components: Iterable[ComponentTold]) -> int:
 def _components(
     model: ModelFile, score: ModelScore, values: Iterator[tuple[int | None, int | None]]
 ) -> Iterator[ComponentTold]:
-    contributions = {part.name: part.contribution for part in score.components}
+    shown = {part.name: part for part in score.components}
     for dimension in model.dimensions:
         for part in dimension.components:
             x, points = next(values)
@@ -96,8 +96,8 @@ def _components(
                 unit=unit,
                 points=None if points is None else points / 1000,
                 weight=part.weight,
-                contribution=contributions[part.name],
-                missing=None if points is not None else _missing(part.metric, x),
+                contribution=shown[part.name].contribution,
+                missing=None if points is not None else _missing(part.metric, x, shown[part.name].missing),
             )
 
 
@@ -128,7 +128,9 @@ def metric_text(metric: Metric) -> str:
     return text
 
 
-def _missing(metric: Metric, x: int | None) -> str:
+def _missing(metric: Metric, x: int | None, why: Missing | None) -> str:
+    if why is Missing.WARMING_UP:
+        return "it is warming up: since policy or models changed, not every day of it is known yet"
     if x is not None:
         return "its value is not in the component's table"
     if metric.feature == "fact":

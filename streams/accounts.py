@@ -265,7 +265,6 @@ class Accounts:
                 self._foreign.pop(key, None)
             else:
                 self._foreign[key] = value
-                mine.pop(key, None)
         if mine:
             block, tails = split_values(mine, self._rows.dtype)
             known = np.zeros((len(block), len(self._known_as)), np.uint16)

@@ -225,6 +225,11 @@ PAIRS: Final[dict[str, tuple[Program, Program, set[str]]]] = {
         measured(m("active_days", "logins", 35)),
         {"test.c0"},
     ),
+    "active days where events were counted for as long": (
+        measured(m("count", "logins", 28)),
+        measured(m("active_days", "logins", 28)),
+        set(),
+    ),
     "events are counted where active days were": (
         measured(m("active_days", "logins", 28)),
         measured(m("active_days", "logins", 28), m("count", "logins", 28)),
@@ -435,6 +440,20 @@ def test_bits_of_49_days_and_of_56_are_as_many_bytes_and_not_the_same_ring() -> 
     assert [metric(accounts.cells, accounts.plan, 0, c, now)[0] for c in range(2)] == [49, 56]
 
 
+def test_a_sum_does_not_know_what_the_counts_of_its_source_know() -> None:
+    payment = (
+        b'{"event_id":"p%d","account_id":"acme","occurred_at":%d,"payment_id":"P%d","status":"succeeded",'
+    )
+    payment += b'"amount_minor":100,"currency":"EUR"}'
+    counts = m("count", "payments_succeeded", 14)
+    acme = Acme(measured(counts)).log_in_daily(30)
+    acme.change_to(measured(counts, m("sum", "payments_succeeded", 14)))
+    at = START_MS + 30 * DAY_MS
+    acme.machine.events[Input.PAYMENTS].append(payment % (1, at, 1))
+    assert acme.log_in_daily(13).missing() == [None, "warming_up"]
+    assert acme.log_in_daily(1).missing() == [None, None]
+
+
 def test_an_account_younger_than_what_was_held_misses_nothing() -> None:
     acme = Acme(measured(m("count", "risk_pages", 14))).log_in_daily(10)
     assert acme.change_to(measured(m("count", "risk_pages", 84))).missing() == [None]
@@ -520,6 +539,78 @@ def test_a_rule_over_a_window_waits_for_its_days() -> None:
     acme.log_in_daily(1)
     (alert,) = acme.messages(Output.OPPORTUNITIES)
     assert alert["effective_at"] == "2026-03-27T00:00:00.000Z"
+
+
+LOOSE: Final[dict[str, tuple[Tree, int, int]]] = {
+    "decline": (
+        {"weeks": 1, "baseline_weeks": 3, "active_days_min": 1, "drop": 0.1, "level": 0.001},
+        lay.KNOWN_ACTIVE,
+        28,
+    ),
+    "users_leaving": (
+        {"window_days": 7, "of_days": 14, "share": 1, "users_min": 1},
+        lay.KNOWN_USERS,
+        14,
+    ),
+    "usage_surge": (
+        {"window_days": 7, "baseline_days": 14, "events_min": 1, "ratio": 0.001},
+        lay.KNOWN_RINGS,
+        21,
+    ),
+    "ticket_trouble": (
+        {"spike_ratio": 0.001, "spike_min": 1, "unresolved_days": 89},
+        lay.KNOWN_RINGS,
+        lay.SPIKE_DAYS,
+    ),
+    "upgrade_interest": ({"visits": 1, "window_days": 7}, lay.KNOWN_RINGS, 7),
+}
+"""Rules that hold of an account with an event of each kind daily for weeks; what they read, and of how many days."""
+
+
+@pytest.mark.parametrize("name", LOOSE)
+def test_a_rule_holds_only_if_all_days_of_its_window_are_known(name: str) -> None:
+    numbers, k, days = LOOSE[name]
+    acme = Acme(measured(m("rhythm"), rules={name: EVERYTHING[name] | numbers}))
+    head = b'{"event_id":"%d","account_id":"acme","user_id":"u","occurred_at":%d,'
+    for day in range(40):
+        at = START_MS + day * DAY_MS
+        ticket = b'"ticket_id":"%d","action":"opened"}' % day
+        acme.machine.events[Input.TICKETS].append(head % (day, at) + ticket)
+        acme.machine.events[Input.PAGE_VISITS].append(head % (day, at) + b'"path":"/pricing"}')
+    acme.log_in_daily(40)
+    if name == "decline":
+        acme.be_silent(6)
+    found = acme.machine.partition.accounts
+    now, day = int(found.cells.i64[0, lay.NOW]), int(found.cells.u16[0, lay.DAY])
+
+    def is_held() -> bool:
+        return holds(found.cells, found.plan, 0, Rule[name.upper()], now, is_open=False)
+
+    assert is_held()
+    found.cells.known[0, k] = day - days
+    assert is_held()
+    found.cells.known[0, k] = day - days + 1
+    assert not is_held()
+
+
+def test_a_return_counts_only_if_all_days_since_are_known() -> None:
+    rules = CAP | {"reengaged": EVERYTHING["reengaged"]}
+    acme = Acme(measured(m("rhythm"), rules=rules)).log_in_daily(5).be_silent(20).log_in_daily(4)
+    found = acme.machine.partition.accounts
+    now, returned = int(found.cells.i64[0, lay.NOW]), int(found.cells.u16[0, lay.RETURNED_DAY])
+    held = []
+    for unknown in (0, returned - 1, returned):
+        found.cells.known[0, lay.KNOWN_ACTIVE] = unknown
+        held.append(holds(found.cells, found.plan, 0, Rule.REENGAGED, now, is_open=False))
+    assert held == [True, True, False]
+
+
+def test_a_new_key_feature_is_known_when_the_window_lies_behind_the_change() -> None:
+    one, two = {"reports": ["/r"]}, {"wikis": ["/w"], "reports": ["/r"]}
+    acme = Acme(measured(m("key_features", None, 7), key_features=one)).log_in_daily(20)
+    acme.change_to(measured(m("key_features", None, 7), key_features=two))
+    assert acme.log_in_daily(6).missing() == ["warming_up"]
+    assert acme.log_in_daily(1).missing() == [None]
 
 
 # --- bytes ---------------------------------------------------------------------------------------------------------
@@ -657,6 +748,12 @@ def test_a_layout_s_fingerprint_depends_on_the_days_of_bits() -> None:
     seven, eight = measured(m("active_days", "logins", 49)), measured(m("active_days", "logins", 56))
     assert seven.layout.dtype == eight.layout.dtype
     assert seven.layout.fingerprint != eight.layout.fingerprint
+
+
+def test_a_layout_s_fingerprint_depends_on_what_its_cells_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shipped().layout.fingerprint
+    monkeypatch.setattr(lay, "STATE_VERSION", STATE_VERSION + 1)
+    assert shipped().layout.fingerprint != before
 
 
 @pytest.mark.parametrize("at_once", [64, 2_000])

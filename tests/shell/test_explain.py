@@ -21,6 +21,7 @@ from agents.changelog import HOLDS, holder_key
 from agents.cli import main
 from agents.explain import explain
 from agents.explain_text import explanation_text
+from agents.partition import LAYOUT
 from agents.program import load_program
 from agents.replay import fold_files, replay_files
 from agents.settings import Settings
@@ -30,6 +31,7 @@ from agents.topics import create_topics
 from schemas.errors import AccountError, StateError
 from streams.layout import TYPES
 from streams.messages import instant_text
+from streams.migration import describe
 from streams.murmur import partition_of
 from tests.core.conftest import START_MS
 
@@ -386,11 +388,12 @@ class Committed:
 
     def write(self, machine: Partition, partition: int, *, commit: bool = True) -> None:
         """Write what a drain of the machine leaves to commit, and holder keys, in one transaction."""
-        rows = machine.accounts.existing()
+        rows, layout = machine.accounts.existing(), machine.accounts.program.layout
         pairs: list[tuple[bytes, bytes | None]] = [
             (holder_key("w1"), HOLDS),
             *machine.accounts.take_changed(rows),
             (b"\0meta", b'{"partitions":%d}' % machine._partitions),
+            (LAYOUT + layout.fingerprint, describe(layout)),
             (holder_key("w1"), None),
         ]
         producer = Producer({"bootstrap.servers": self.settings.broker, "transactional.id": "w1"})
@@ -456,12 +459,25 @@ def test_the_command_explains_a_committed_account(
 
 
 @pytest.mark.kafka
-def test_state_of_another_partition_count_or_layout_is_refused(
+def test_state_of_another_partition_count_is_refused(
     committed: Callable[[int], Committed], program: Program, tmp_path: Path
 ) -> None:
     application = committed(4)
     application.write(fold_files([recording(tmp_path)], program), partition_of(b"acme", 4))
     with pytest.raises(StateError, match="written for 1 partitions, the input topics have 4 now"):
         from_changelog(application.settings, program, "acme")
-    with pytest.raises(StateError, match="under another layout"):
-        from_changelog(application.settings, load_program("default"), "acme")
+
+
+@pytest.mark.kafka
+def test_state_that_was_written_under_other_models_is_explained_under_those_in_force(
+    committed: Callable[[int], Committed], program: Program, tmp_path: Path
+) -> None:
+    application, default = committed(1), load_program("default")
+    application.write(fold_files([recording(tmp_path)], program), 0)
+    told = explain(from_changelog(application.settings, default, "acme"), 1)
+    assert [model.model for model in told.models] == ["retention", "adoption", "health"]
+    missing = {part.name: part.missing for model in told.models for part in model.components}
+    assert missing["first_use"] == (
+        "it is warming up: since policy or models changed, not every day of it is known yet"
+    )
+    assert missing["nps"] == "the fact 'nps' is not told, or has expired"
