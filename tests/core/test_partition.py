@@ -97,3 +97,15 @@ def test_a_policy_of_a_zone_that_is_not_known_is_refused() -> None:
     policy = Policy.model_validate(default_policy(time_zone="Mars/Olympus"))
     with pytest.raises(ConfigError, match="time_zone 'Mars/Olympus' is not known"):
         compile_program(policy, [], ZoneDatabase())
+
+
+def test_a_record_without_value_in_the_changelog_is_no_account(program: Program) -> None:
+    machine = Partition(program, partition=0, partitions=1)
+    offer(machine, [LOGIN % (1, START_MS)])
+    give_up(machine)
+    machine.step(10)
+    written = dict(machine.drain().changelog)
+    other = Partition(program, partition=0, partitions=1)
+    other.load([*written, b"gone"], [*written.values(), None])
+    other.loaded()
+    assert other.accounts.names == ["a"]
