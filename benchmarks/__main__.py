@@ -69,8 +69,9 @@ class Notes:
 
 def start(note: Notes, broker: str, folder: Path, runs: int) -> None:
     """Measure the row, a cold compilation and a warm start."""
-    layout = load_program("default").layout
-    note("row of `retention`", [layout.dtype.itemsize + len(layout.fingerprint)], "bytes", "{:.0f}")
+    for name, policy in worker.JOBS.items():
+        layout = load_program(policy).layout
+        note(f"row of {name}", [layout.dtype.itemsize + len(layout.fingerprint)], "bytes", "{:.0f}")
     caches = [folder / f"cache-{run}" for run in range(runs)]
     for temperature in ("cold", "warm"):
         spent = [worker.start_cost(broker, folder, NUMBA_CACHE_DIR=str(cache)) for cache in caches]

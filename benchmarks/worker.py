@@ -30,7 +30,8 @@ PARTITIONS: Final = 8
 STOP_TIMEOUT_S: Final = 60
 RUN_TIMEOUT_S: Final = 600
 ONE_BAND: Final = Path(__file__).with_name("one_band") / "policy.yaml"
-JOBS: Final = {"one-band": str(ONE_BAND), "retention": "default"}
+RETENTION: Final = Path(__file__).with_name("retention") / "policy.yaml"
+JOBS: Final = {"one-band": str(ONE_BAND), "retention": str(RETENTION), "three models": "default"}
 LATENCY_RATE: Final = 1_000
 LATENCY_ALERT_SHARE: Final = 20
 """One of so many events is a visit to the cancel page by an account that had none: an alert."""
