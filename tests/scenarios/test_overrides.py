@@ -56,8 +56,8 @@ def test_evidence_that_moves_beneath_an_override_changes_no_score() -> None:
     shown = story.view["scores"][0]
     assert shown["score"] == 90
     assert shown["components"] == [
-        {"name": "nps", "contribution": 70},
-        {"name": "override", "contribution": 20},
+        {"name": "nps", "contribution": 70, "missing": None},
+        {"name": "override", "contribution": 20, "missing": None},
     ]
 
 
