@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from schemas.topics import Input
+from streams import memory
 from streams.effects import make_effects
 from streams.events import EVENT_HASH, EVENT_KEY, no_events
 from streams.memory import Memory
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
 
 if TYPE_CHECKING:
+    import pytest
+
     from agents.partition import Partition
     from streams.plan import Program
     from tests.core.conftest import Events
@@ -74,8 +77,20 @@ def test_a_notebook_that_is_full_at_every_evaluation_loses_nothing(program: Prog
 
 
 def test_a_day_of_more_ids_than_the_memory_begins_with_is_remembered_whole() -> None:
-    memory, ids = Memory(), np.arange(1, 10_001)
+    remembered, ids = Memory(), np.arange(1, 10_001)
     columns = np.zeros((len(ids), no_events().shape[1]), np.int64)
     columns[:, EVENT_HASH], columns[:, EVENT_KEY] = ids, START_MS
-    assert memory.judge(columns.copy(), START_MS) == 0
-    assert memory.judge(columns[::-1].copy(), START_MS) == len(ids)
+    assert remembered.judge(columns.copy(), START_MS) == 0
+    assert remembered.judge(columns[::-1].copy(), START_MS) == len(ids)
+
+
+def test_a_memory_that_is_full_forgets_the_generation_before_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "IDS_MAX", 10)
+    remembered, ids = Memory(), np.arange(1, 31)
+    columns = np.zeros((len(ids), no_events().shape[1]), np.int64)
+    columns[:, EVENT_HASH], columns[:, EVENT_KEY] = ids, START_MS
+    assert remembered.judge(columns.copy(), START_MS) == 0
+    assert remembered.judge(columns[20:].copy(), START_MS) == 10
+    assert remembered.judge(columns[:20].copy(), START_MS) == 0
