@@ -216,10 +216,15 @@ BUGS = (
     Bug(
         "a fall is noted while the score is pinned",
         drop.note_score,
-        " and not pinned and cells.u8[row, OVERRIDDEN] == 0",
+        " and not pinned and cells.u8[row, plan.scalars[OVERRIDDEN]] == 0",
         "",
     ),
-    Bug("a fall is noted when an override ends", drop.note_score, " and cells.u8[row, OVERRIDDEN] == 0", ""),
+    Bug(
+        "a fall is noted when an override ends",
+        drop.note_score,
+        " and cells.u8[row, plan.scalars[OVERRIDDEN]] == 0",
+        "",
+    ),
     Bug(
         "the daily score is that of the day before",
         drop.note_score,
