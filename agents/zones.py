@@ -14,6 +14,8 @@ from streams.days import FAR_PAST, Zone, zone_code
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS: Final = (datetime(2101, 1, 1, tzinfo=UTC) - _EPOCH).days
 _DAY_S: Final = 86_400
+_STEP_DAYS: Final = 7
+"""No zone changes its offset and back within so many days."""
 
 
 class ZoneDatabase:
@@ -41,8 +43,8 @@ def zone_table(name: str) -> Zone:
     """
     zone = ZoneInfo(name)
     starts, offsets = [FAR_PAST], [_offset_s(zone, 0)]
-    for day in range(_DAYS):
-        low, high = day * _DAY_S, (day + 1) * _DAY_S
+    for week in range(0, _DAYS, _STEP_DAYS):
+        low, high = week * _DAY_S, (week + _STEP_DAYS) * _DAY_S
         while _offset_s(zone, high) != offsets[-1]:
             low = _transition(zone, low, high, offsets[-1])
             starts.append(low * 1000)

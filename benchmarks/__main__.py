@@ -31,8 +31,23 @@ MIDNIGHT_ACCOUNTS = (100_000, 1_000_000)
 @click.option("--replayed", default=10_000_000, show_default=True, help="events of the replay")
 @click.option("--accounts", default=50_000, show_default=True)
 @click.option("--runs", default=3, show_default=True, help="medians of so many runs")
+@click.option(
+    "--job",
+    "jobs",
+    multiple=True,
+    type=click.Choice(list(worker.JOBS)),
+    help="of the worker; all if none is named",
+)
 @click.option("--seconds", default=20, show_default=True, help="of the latency at 1,000 events/s")
-def main(parts: tuple[str, ...], events: int, replayed: int, accounts: int, runs: int, seconds: int) -> None:
+def main(
+    parts: tuple[str, ...],
+    events: int,
+    replayed: int,
+    accounts: int,
+    runs: int,
+    jobs: tuple[str, ...],
+    seconds: int,
+) -> None:
     """Measure latido beside a bare read of the same topics in the same run (all PARTS if none is named)."""
     table = Table("what", "median", "lowest", "highest", "unit", title=f"{accounts:,} accounts, {runs} runs")
     console = Console()
@@ -42,7 +57,7 @@ def main(parts: tuple[str, ...], events: int, replayed: int, accounts: int, runs
         if "start" in chosen:
             start(note, kafka.broker, folder, runs)
         if "worker" in chosen:
-            for job in worker.JOBS:
+            for job in jobs or worker.JOBS:
                 throughput(note, kafka.broker, folder, job, events, accounts, runs)
         if "latency" in chosen:
             latency(note, kafka.broker, folder, seconds, runs)
