@@ -38,8 +38,7 @@ setup-dev: $(VENV)/.dev ## Make the environment that also tests it
 demo: $(VENV)/.run ## Run a simulated company through the real worker, with a live view (SECONDS=n: end by itself)
 	$(BIN)/latido demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: $(VENV)/.dev ## Run all tests; on a real Kafka too where Java and Maven are present
-	$(BIN)/python -m pytest
+test: coverage other-tests ## Run all tests; on a real Kafka too where Java and Maven are present
 
 EDGES := tests/auditor/test_kernel_agrees.py::test_a_history_concentrated_on_edges_ends_alike_in_every_output_reject_and_note
 
@@ -60,7 +59,7 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Where every branch of the core is taken at the least cost; `.ci/run` runs all others without measuring.
+# Where every branch of the core is taken at the least cost; all others run without measuring.
 FULL_MEMORY := tests/auditor/test_kernel_agrees.py::test_a_memory_that_fills_up_forgets_alike
 COVERING := tests/core tests/contracts tests/fuzz tests/auditor/test_rulings.py tests/auditor/test_records.py
 
