@@ -10,7 +10,11 @@ from typing import Any, Final
 from agents.simulation.clocktext import instant_text
 from schemas.topics import Output
 
-IDS: Final = {Output.SCORE_CHANGES: "change_id", Output.DISENGAGEMENTS: "alert_id"}
+IDS: Final = {
+    Output.SCORE_CHANGES: "change_id",
+    Output.DISENGAGEMENTS: "alert_id",
+    Output.OPPORTUNITIES: "alert_id",
+}
 """The outputs that are judged, and the field that names one of their messages."""
 Messages = dict[tuple[Output, str], list[dict[str, Any]]]
 """By (topic, account): payloads in the order seen."""
