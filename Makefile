@@ -60,14 +60,13 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format
 
 # Where every branch of the core is taken at the least cost; all others run without measuring.
-FULL_MEMORY := tests/auditor/test_kernel_agrees.py::test_a_memory_that_fills_up_forgets_alike
 COVERING := tests/core tests/contracts tests/fuzz tests/auditor/test_rulings.py tests/auditor/test_records.py
 
 coverage: $(VENV)/.dev ## Run the tests that must take every branch of the core, and measure it
-	$(BIN)/python -m pytest $(COVERING) $(EDGES) $(FULL_MEMORY) --cov --cov-report=term
+	$(BIN)/python -m pytest $(COVERING) $(EDGES) --cov --cov-report=term
 
 other-tests: $(VENV)/.dev ## Run the tests that `make coverage` does not run
-	$(BIN)/python -m pytest $(COVERING:%=--ignore=%) --deselect $(EDGES) --deselect $(FULL_MEMORY)
+	$(BIN)/python -m pytest $(COVERING:%=--ignore=%) --deselect $(EDGES)
 
 fuzz: $(VENV)/.dev ## Judge records and files that nobody would write (INPUTS=n)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

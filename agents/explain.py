@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agents.explanation import ComponentTold, EpisodeTold, Explanation, ModelTold
 from agents.outlook import ROW, if_active, move_to, sweep, view_of
 from schemas.catalogue import DEFAULT_KIND, FACT_BY_NAME, FEATURE_BY_NAME, MEASUREMENT_BY_NAME
 from schemas.reasons import NOT_APPLICABLE, Missing
 from schemas.topics import INPUT_TOPICS
+from streams.days import DAY_MS
 from streams.explain import measured
 from streams.layout import LAST_ACTIVE, UNSET, ZONE
 from streams.messages import OVERRIDE, instant_text
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from agents.partition import Partition
     from schemas.model_file import Metric, ModelFile
     from schemas.outputs import AccountView, Episode, ModelScore
-
-DAY_MS: Final = 86_400_000
 
 
 def explain(state: AccountState, days: int) -> Explanation:

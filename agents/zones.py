@@ -23,7 +23,7 @@ class ZoneDatabase:
 
     def table(self, name: str) -> Zone | None:
         """Return the table of a zone, None for a name that the database does not know."""
-        return zone_table(name) if name in _names().values() else None
+        return zone_table(name) if self.name_of(zone_code(name)) == name else None
 
     def name_of(self, code: int) -> str | None:
         """Return the name of the zone with this code, None if the database knows none."""

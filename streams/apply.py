@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from schemas.catalogue import ACTIVITY_BIT, ADMIN_BIT, KEY_FEATURE_BIT, RISK_BIT, EventKind
-from schemas.reasons import Rule
 from streams.active import note_active_day
 from streams.cells import (
     AMOUNT_LEFT_OUT,
@@ -17,7 +16,7 @@ from streams.cells import (
     TOO_LATE,
 )  # fmt: skip
 from streams.compiled import int64, kernel
-from streams.conditions import note_risk_visit
+from streams.conditions import RISK_PAGE, note_risk_visit
 from streams.days import local_day
 from streams.events import (
     EVENT_AMOUNT,
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
 FACT_UPDATE_COLUMNS: Final = 5
 """Columns of a fact update: index of its event in the batch, fact slot (an override's target behind the facts), value
 (``NO_FACT`` deletes), time, expiry."""
-RISK_PAGE: Final = int(Rule.RISK_PAGE)
 FIRST_TICKET_KIND, LAST_TICKET_KIND = int(EventKind.TICKET_OPENED), int(EventKind.TICKET_OTHER)
 FIRST_PAYMENT_KIND: Final = int(EventKind.PAYMENT_DUE)
 

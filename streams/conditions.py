@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from schemas.catalogue import CLOSED_KIND, DEFAULT_KIND, FACT_BY_NAME
 from schemas.reasons import OPPORTUNITIES, Rule
 from streams.active import active_days, is_declining
-from streams.cells import FACT_EXPIRES, FACT_VALUE
 from streams.compiled import int64, kernel
 from streams.days import DAY_MS
 from streams.drop import has_fallen, is_dropping, present_band
@@ -29,11 +28,12 @@ from streams.layout import (
     TICKETS,
     UNSET,
 )  # fmt: skip
-from streams.metrics import age_days, start_day
+from streams.metrics import NO_VALUE, age_days, fact, start_day
 from streams.plan import (
     AT_LEAST,
     BASELINE,
     HOURLY,
+    KIND_FACT,
     LIMIT_DAYS,
     PAYMENT_IDS,
     PAYMENT_STATES,
@@ -81,9 +81,8 @@ SPIKE_WINDOW: Final = 7
 @kernel
 def account_kind(cells: Cells, row: int, now: int) -> int:
     """Return the code of the account's kind at ``now``; an unknown kind is a customer."""
-    if cells.facts[row, 0, FACT_EXPIRES] > now:
-        return int64(cells.facts[row, 0, FACT_VALUE])
-    return CUSTOMER
+    kind = fact(cells, row, KIND_FACT, now)
+    return CUSTOMER if kind == NO_VALUE else kind
 
 
 @kernel
@@ -191,10 +190,11 @@ def knows_events(cells: Cells, plan: Plan, row: int, rule: int, days: int) -> bo
 def is_spike(cells: Cells, plan: Plan, row: int) -> bool:
     """Return whether far more tickets than usual were opened in the last week."""
     earlier_days = SPIKE_DAYS - SPIKE_WINDOW
-    recent, earlier = recent_and_earlier(cells, plan, row, TICKET_TROUBLE, SPIKE_WINDOW, earlier_days)
-    if not knows_events(cells, plan, row, TICKET_TROUBLE, SPIKE_DAYS):
+    known = knows_events(cells, plan, row, TICKET_TROUBLE, SPIKE_DAYS)
+    if not known or age_days(cells, row) < SPIKE_DAYS:
         return False
-    if age_days(cells, row) < SPIKE_DAYS or recent < plan.rules[TICKET_TROUBLE, AT_LEAST]:
+    recent, earlier = recent_and_earlier(cells, plan, row, TICKET_TROUBLE, SPIKE_WINDOW, earlier_days)
+    if recent < plan.rules[TICKET_TROUBLE, AT_LEAST]:
         return False
     weeks = earlier_days // SPIKE_WINDOW
     return bool(1000 * weeks * recent >= plan.rules[TICKET_TROUBLE, RATIO_T] * earlier)

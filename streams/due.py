@@ -16,6 +16,7 @@ from streams.conditions import (
     TICKET_TROUBLE,
     first_late_day,
     silence_day,
+    trouble_begins,
 )  # fmt: skip
 from streams.days import DAY_MS, start_of_day
 from streams.drop import fall_end, is_dropping
@@ -106,14 +107,13 @@ def cases_due(cells: Cells, plan: Plan, row: int, due: int, now: int) -> int:
                 at = at_ms(cells, row, plan.scalars[TICKET_IDS], TICKETS, i)
                 due = sooner(sooner(due, at + unresolved, now), at + FORGOTTEN_MS, now)
     if plan.scalars[PAYMENT_IDS] != ABSENT:
-        late, quiet = plan.rules[PAYMENT_TROUBLE, LIMIT_DAYS] * DAY_MS, plan.rules[PAYMENT_TROUBLE, QUIET]
+        quiet = plan.rules[PAYMENT_TROUBLE, QUIET]
         for i in range(PAYMENTS):
-            state = cells.u8[row, plan.scalars[PAYMENT_STATES] + i]
-            if state < PENDING:
+            if cells.u8[row, plan.scalars[PAYMENT_STATES] + i] < PENDING:
                 continue
             at = at_ms(cells, row, plan.scalars[PAYMENT_IDS], PAYMENTS, i)
             due = sooner(sooner(due, at, now), at + FORGOTTEN_MS, now)
-            begin = at + late if state == PENDING else at
+            begin = trouble_begins(cells, plan, row, i)
             due = sooner(sooner(due, begin, now), begin + quiet, now)
     return due
 

@@ -34,16 +34,11 @@ class PageMasks(dict[str | None, int]):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self._visit = kind_masks(policy)[EventKind.PAGE_VISIT]
+        kinds = [(patterns, _page_bits(kind)) for kind, patterns in policy.pages.items()]
+        features = zip(policy.key_features.values(), key_feature_masks(policy).values(), strict=True)
         self._patterns = [
-            (re.compile("|".join(map(_translated, patterns)), re.DOTALL), _page_bits(kind))
-            for kind, patterns in policy.pages.items()
-            if patterns
-        ]
-        self._patterns += [
             (re.compile("|".join(map(_translated, patterns)), re.DOTALL), bits)
-            for bits, patterns in zip(
-                key_feature_masks(policy).values(), policy.key_features.values(), strict=True
-            )
+            for patterns, bits in [*kinds, *features]
             if patterns
         ]
 

@@ -167,7 +167,7 @@ class Messages:
         event = self._taken.columns[line[fx.EVENT]]
         topic, kind = Input(int(event[EVENT_INPUT])), CauseKind.EVENT
         if topic is Input.ACCOUNT_FACTS:
-            told = next(told for at, told in self._taken.facts if at == line[fx.EVENT])
+            _, told = self._taken.facts[self._told - 1]  # of this event: it was told before its effects are
             is_judged = any(name.startswith(OVERRIDE_PREFIX) for name in told.facts)  # type: ignore[attr-defined]
             kind = CauseKind.OVERRIDE if is_judged else CauseKind.FACT
         return Cause(

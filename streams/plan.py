@@ -70,7 +70,7 @@ FIRST_BAND: Final = 2
 HALF: Final = 65_536
 """What an event of today counts in a decayed count."""
 HOUR_MS: Final = 3_600_000
-KIND_FACT, ZONE_FACT, FIXED_FACTS = range(3)
+KIND_FACT, ZONE_FACT = range(2)
 """Slots of the facts that are always read."""
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
@@ -208,7 +208,7 @@ def _rings(rings: Sequence[Ring]) -> npt.NDArray[np.int64]:
 
 
 def _facts(policy: Policy, models: Sequence[ModelFile]) -> tuple[str, ...]:
-    """Return the facts that models and rules read; those of the catalogue's KIND_FACT and ZONE_FACT come first."""
+    """Return the facts that models and rules read; those in KIND_FACT and ZONE_FACT come first."""
     metrics = [component.metric for model in models for component in model.components]
     features, more = {metric.feature for metric in metrics}, policy.raise_severity
     read = ["kind", "time_zone"]
@@ -279,16 +279,16 @@ def _rules(policy: Policy, layout: Layout) -> npt.NDArray[np.int64]:
         table[rule, REPEATED_SEVERITY] = Severity[
             getattr(numbers, "repeated_severity", numbers.severity).upper()
         ]
-        table[rule, LIMIT_DAYS] = _first(numbers, 0, "days", "unresolved_days", "late_days")
+        table[rule, LIMIT_DAYS] = _first(numbers, "days", "unresolved_days", "late_days")
         table[rule, QUIET] = getattr(numbers, "quiet_days", 0) * DAY_MS
         table[rule, REPEAT_AFTER] = getattr(numbers, "repeat_after_min", 0) * 60_000
         table[rule, REFRACTORY] = numbers.refractory_days * DAY_MS
-        table[rule, RULE_WINDOW] = _first(numbers, 0, "window_days", "weeks")
-        table[rule, BASELINE] = _first(numbers, 0, "baseline_days", "baseline_weeks", "of_days")
+        table[rule, RULE_WINDOW] = _first(numbers, "window_days", "weeks")
+        table[rule, BASELINE] = _first(numbers, "baseline_days", "baseline_weeks", "of_days")
         table[rule, AT_LEAST] = _first(
-            numbers, 0, "active_days_min", "spike_min", "users_min", "active_days", "events_min", "visits"
+            numbers, "active_days_min", "spike_min", "users_min", "active_days", "events_min", "visits"
         )
-        table[rule, RATIO_T] = _thousandths(_first(numbers, 0, "drop", "spike_ratio", "share", "ratio"))
+        table[rule, RATIO_T] = _thousandths(_first(numbers, "drop", "spike_ratio", "share", "ratio"))
         ring = _RULE_RINGS.get(rule)
         table[rule, RULE_RING] = next(
             (i for i, r in enumerate(layout.rings) if r.source.name == ring), ABSENT
@@ -298,9 +298,9 @@ def _rules(policy: Policy, layout: Layout) -> npt.NDArray[np.int64]:
     return table
 
 
-def _first(numbers: object, default: int, *names: str) -> Any:
-    """Return the first of the named numbers that a rule has."""
-    return next((getattr(numbers, name) for name in names if hasattr(numbers, name)), default)
+def _first(numbers: object, *names: str) -> Any:
+    """Return the first of the named numbers that a rule has, 0 if it has none."""
+    return next((getattr(numbers, name) for name in names if hasattr(numbers, name)), 0)
 
 
 def _numbers(policy: Policy) -> npt.NDArray[np.float64]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios.timeline import bands, component, facts, login, model, play, run
+from tests.auditor.scenarios import component, model
+from tests.scenarios.timeline import bands, facts, login, play, run
 
 FOUR = model(
     component("nps"),

@@ -7,19 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.timeline import (
-    Tree,
-    component,
-    date_of,
-    facts,
-    login,
-    millis,
-    model,
-    payment,
-    play,
-    run,
-    visit,
-)
+from tests.auditor.scenarios import component, model
+from tests.scenarios.timeline import Tree, date_of, facts, login, millis, payment, play, run, visit
 
 PAYMENT: Tree = {"payment_trouble": {}}
 CANCEL: Tree = {"risk_page": {}}

@@ -9,20 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.timeline import (
-    Tree,
-    component,
-    facts,
-    login,
-    measured,
-    millis,
-    model,
-    payment,
-    play,
-    run,
-    ticket,
-    visit,
-)
+from tests.auditor.scenarios import component, model
+from tests.scenarios.timeline import Tree, facts, login, measured, millis, payment, play, run, ticket, visit
 
 ALL = {"min_change": 0.001}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scenarios.timeline import Tree, component, facts, model, play, run
+from tests.auditor.scenarios import component, model
+from tests.scenarios.timeline import Tree, facts, play, run
 
 ALL = {"min_change": 0.001}
 TWO = model(component("savings_pct"), component("efficiency_pct"), **ALL)

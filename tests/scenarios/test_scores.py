@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.timeline import Tree, bands, component, facts, model, play, run
+from tests.auditor.scenarios import component, model
+from tests.scenarios.timeline import Tree, bands, facts, play, run
 
 TWO = model(component("savings_pct"), component("efficiency_pct"))
 FINE = {"min_change": 0.001}

@@ -6,19 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.timeline import (
-    Story,
-    Tree,
-    component,
-    facts,
-    login,
-    measured,
-    model,
-    payment,
-    run,
-    ticket,
-    visit,
-)
+from tests.auditor.scenarios import component, model
+from tests.scenarios.timeline import Story, Tree, facts, login, measured, payment, run, ticket, visit
 
 ABSOLUTE = {"absolute_silence": {"days": 1}}
 """The alarm is at the midnight that starts the second day after the last active one."""

@@ -43,6 +43,7 @@ from schemas.topics import Input, Output
 from streams.clock import ENDLESS_MS
 from streams.plan import compile_program
 from streams.views import view_records
+from tests.auditor.scenarios import NPS, component
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,12 +136,6 @@ def _millis(when: datetime) -> int:
 # --- models --------------------------------------------------------------------------------------------------------
 
 
-def component(name: str, weight: int = 1, **parts: Any) -> Tree:
-    """Return a component; without parts it shows the fact of its name, 0..100, as it is."""
-    as_it_is = {"metric": {"feature": "fact", "source": name}, "ramp": [[0, 0], [100, 100]]}
-    return {"name": name, "weight": weight} | (parts or as_it_is)
-
-
 def measured(feature: str, top: int, **arguments: Any) -> Tree:
     """Return a component of a metric: 0 at 0, 100 at `top`."""
     return component("it", metric={"feature": feature} | arguments, ramp=[[0, 0], [top, 100]])
@@ -148,29 +143,6 @@ def measured(feature: str, top: int, **arguments: Any) -> Tree:
 
 def bands(*cuts: tuple[str, float, str]) -> list[Tree]:
     return [{"name": name, "from": start, "closed": side} for name, start, side in cuts]
-
-
-def model(*components: Tree, **changes: Any) -> Tree:
-    """Return a model of one dimension; cut, margin and dwell are those of the worked examples: 50, 2 points, 24 hours."""
-    weight = sum(each["weight"] for each in components)
-    return {
-        "model": "test",
-        "version": 1,
-        "scale": [0, 100],
-        "denominator": weight,
-        "min_coverage": 0.5,
-        "missing": "spread",
-        "applies_to": {"kind": ["customer"]},
-        "dimensions": [{"name": "all", "weight": weight, "components": list(components)}],
-        "bands": bands(("low", 0, "left"), ("high", 50, "left")),
-        "hysteresis": 2,
-        "dwell_h": 24,
-        "min_change": 100,
-    } | changes
-
-
-NPS: Final = model(component("nps"))
-"""The score is the fact `nps`; but for a change of band nothing is sent."""
 
 
 # --- what came out -------------------------------------------------------------------------------------------------

@@ -102,6 +102,12 @@ def by_id(messages: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {message.get("change_id") or message["alert_id"]: message for message in messages}
 
 
+def facts_line(day: int, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts told of the account some days after the start."""
+    at = (START + timedelta(days=day)).isoformat()
+    return {"type": "facts", "event_id": "f", "account_id": "acme", "occurred_at": at, "facts": facts}
+
+
 def test_what_comes_without_any_event_is_what_the_replay_writes(
     company: Path, program: Program, tmp_path: Path
 ) -> None:
@@ -229,16 +235,7 @@ def test_facts_are_told_and_raise_coverage(program: Program, tmp_path: Path) -> 
 
 
 def test_manual_judgement_is_told_beside_the_evidence(program: Program, tmp_path: Path) -> None:
-    at = (START + timedelta(days=50)).isoformat()
-    facts = [
-        {
-            "type": "facts",
-            "event_id": "f",
-            "account_id": "acme",
-            "occurred_at": at,
-            "facts": {"override.retention": 10},
-        }
-    ]
+    facts = [facts_line(50, {"override.retention": 10})]
     told = explain(from_files([recording(tmp_path, facts)], program, "acme"), 1)
     assert told.models[0].score == 10
     contributions = [part.contribution or 0 for part in told.models[0].components]
@@ -247,16 +244,7 @@ def test_manual_judgement_is_told_beside_the_evidence(program: Program, tmp_path
 
 
 def test_the_days_are_those_of_the_account(program: Program, tmp_path: Path) -> None:
-    at = (START + timedelta(days=1)).isoformat()
-    facts = [
-        {
-            "type": "facts",
-            "event_id": "f",
-            "account_id": "acme",
-            "occurred_at": at,
-            "facts": {"time_zone": "Asia/Tokyo"},
-        }
-    ]
+    facts = [facts_line(1, {"time_zone": "Asia/Tokyo"})]
     told = explain(from_files([recording(tmp_path, facts)], program, "acme"), 40)
     assert told.time_zone == "Asia/Tokyo"
     assert {step.effective_at[11:] for step in told.without_any_event} == {"15:00:00.000Z"}

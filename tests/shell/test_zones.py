@@ -39,7 +39,7 @@ def table_offset_ms(zone: Zone, at_ms: int) -> int:
     return int(zone.offsets[segment(one_zone(zone), 0, at_ms)])
 
 
-@given(st.sampled_from(ZONES), st.integers(0, END_MS))
+@given(st.sampled_from(sorted(available_timezones())), st.integers(0, END_MS))
 @example("Pacific/Apia", 1_325_239_200_000)
 def test_a_table_says_what_the_time_zone_database_says(name: str, at_ms: int) -> None:
     assert table_offset_ms(table(name), at_ms) == offset_ms(name, at_ms)
