@@ -14,15 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.program import load_program
-from benchmarks import recordings, worker
+from benchmarks import recordings, recovery, worker
 from benchmarks.processes import run_python
 from tests.servers.kafka import KafkaServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS = ("start", "worker", "latency", "replay", "midnight")
+PARTS = ("start", "worker", "latency", "replay", "midnight", "recovery")
 MIDNIGHT_ACCOUNTS = (100_000, 1_000_000)
+RECOVERY_ACCOUNTS = 1_000_000
 
 
 @click.command()
@@ -66,6 +67,8 @@ def main(
         if "midnight" in chosen:
             for many in MIDNIGHT_ACCOUNTS:
                 midnight(note, many, runs)
+        if "recovery" in chosen:
+            recover(note, kafka.broker, folder, RECOVERY_ACCOUNTS, runs)
     console.print(table)
 
 
@@ -146,6 +149,16 @@ def midnight(note: Notes, accounts: int, runs: int) -> None:
     ):
         what = f"midnight of {accounts:,} accounts: {name.partition('_')[0]} {name.split('_')[1]}"
         note(what, [told[name] for told in found], unit, "{:.1f}")
+
+
+def recover(note: Notes, broker: str, folder: Path, accounts: int, runs: int) -> None:
+    """Measure the recovery of very many accounts."""
+    filled = recovery.filled(broker, folder, accounts)
+    found = [recovery.recovery(filled) for _ in range(runs)]
+    what = f"recovery of {accounts:,} accounts"
+    note(what, [told.seconds for told in found], "s")
+    note(f"{what}, processor", [told.cpu_s for told in found], "CPU-s")
+    note(f"{what}, peak memory", [told.peak_mib for told in found], "MiB", "{:.0f}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ def main(accounts: int) -> None:
     from agents.program import load_program  # noqa: PLC0415 - after the cache is chosen
 
     program = load_program("default")
-    values = computed(program)
+    records = computed(program, END_MS)
+    values = [value for key, value in records if value is not None and key[0] != 0]
     before = memory_mib(os.getpid(), "VmRSS")
     partition, mib = loaded(program, values, accounts), memory_mib(os.getpid(), "VmRSS") - before
     day = 86_400_000
@@ -53,8 +54,8 @@ def main(accounts: int) -> None:
     )
 
 
-def computed(program: Program) -> list[bytes]:
-    """Return the changelog values of ``COMPUTED`` accounts with a history and a day of events."""
+def computed(program: Program, end_ms: int) -> list[tuple[bytes, bytes | None]]:
+    """Return the changelog of ``COMPUTED`` accounts with a history and a day of events up to ``end_ms``."""
     from agents.partition import Partition  # noqa: PLC0415
     from benchmarks import feeds  # noqa: PLC0415
     from schemas.records import Chunk  # noqa: PLC0415
@@ -62,10 +63,10 @@ def computed(program: Program) -> list[bytes]:
 
     partition = Partition(program, partition=0, partitions=1)
     offsets = dict.fromkeys(Input, 0)
-    start_ms = END_MS - feeds.DAY_MS
+    start_ms = end_ms - feeds.DAY_MS
     for feed, until_ms in (
         (feeds.history(COMPUTED, start_ms), start_ms),
-        (feeds.events(EVENTS, COMPUTED, start_ms, END_MS, 1), END_MS),
+        (feeds.events(EVENTS, COMPUTED, start_ms, end_ms, 1), end_ms),
     ):
         taken: dict[Input, list[tuple[bytes, bytes]]] = {topic: [] for topic in Input}
         for topic, key, value, _ in feed:
@@ -79,7 +80,7 @@ def computed(program: Program) -> list[bytes]:
             partition.end_reached(topic, until_ms)
         while partition.step(EVENTS) or partition.due_now():
             pass
-    return [value for key, value in partition.drain().changelog if value is not None and key[0] != 0]
+    return partition.drain().changelog
 
 
 def loaded(program: Program, values: list[bytes], accounts: int) -> Partition:

@@ -1,0 +1,88 @@
+"""Recovery of very many accounts from a changelog on a real Kafka: from joining until the partitions are owned.
+
+The changelog is written in the worker's own format: ten thousand accounts are computed and written again and again under
+other names, so that nobody has to read a history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agents.clients import Connection, transactional_producer
+from agents.commit import Committer, DeliveryTopics
+from agents.ports import NullObserver
+from agents.program import load_program
+from benchmarks.midnight import computed
+from benchmarks.processes import cpu_s, memory_mib
+from benchmarks.worker import PARTITIONS, Worker
+from schemas.records import Batch
+from schemas.topics import changelog_topic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agents.settings import Settings
+
+ROWS_AT_ONCE: Final = 2_000
+"""Rows of a partition in one transaction."""
+_OWNS: Final = re.compile(r"owns partitions .* after ([\d.]+) s of recovery")
+
+
+class Recovery(NamedTuple):
+    """Seconds from the assignment to owned partitions, processor seconds of the worker until then, its peak memory."""
+
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+
+
+def filled(broker: str, folder: Path, accounts: int) -> Worker:
+    """Return a worker, not started, with a changelog of so many accounts."""
+    worker = Worker(broker, folder, "default")
+    asyncio.run(_fill(worker.settings, accounts))
+    return worker
+
+
+def recovery(worker: Worker) -> Recovery:
+    """Start the worker, let it recover, and end it where it is."""
+    worker.start()
+    worker.wait_for_line("core ready")
+    before = cpu_s(worker.pid)
+    worker.wait_for_line("owns partitions")
+    found = Recovery(
+        float(_OWNS.findall(worker.log.read_text())[-1]), cpu_s(worker.pid) - before, memory_mib(worker.pid)
+    )
+    worker.kill()
+    worker.log.unlink()
+    return found
+
+
+async def _fill(settings: Settings, accounts: int) -> None:
+    records = computed(load_program("default"), time.time_ns() // 1_000_000)
+    rows = [value for key, value in records if value is not None and key[0] != 0]
+    others = [(key, value) for key, value in records if key[0] == 0]
+    producer = await transactional_producer(Connection(settings.broker), f"{settings.topic_prefix}fill")
+    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
+    committer = Committer(producer, DeliveryTopics(topic, {}), NullObserver())
+    for partition in range(PARTITIONS):
+        await committer.commit([Batch(partition, _described(others), [], {}, 0)])
+    for first in range(0, accounts, PARTITIONS * ROWS_AT_ONCE):
+        batches = []
+        for partition in range(PARTITIONS):
+            start = first + partition * ROWS_AT_ONCE
+            numbers = range(start, min(start + ROWS_AT_ONCE, accounts))
+            pairs = [(b"account-%07d" % n, rows[n % len(rows)]) for n in numbers]
+            batches.append(Batch(partition, pairs, [], {}, 0))
+        await committer.commit(batches)
+    await committer.stop()
+
+
+def _described(others: list[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:
+    """Return what stands beside the rows, of as many partitions as there are here, and without positions."""
+    from agents.partition import META, POSITION  # noqa: PLC0415 - after the cache of compiled code is chosen
+
+    meta = (META, b'{"partitions":%d}' % PARTITIONS)
+    return [meta, *(pair for pair in others if pair[0] != META and not pair[0].startswith(POSITION))]
