@@ -54,21 +54,17 @@ def main(
     console = Console()
     note = Notes(table, console)
     with TemporaryDirectory(prefix="latido-bench-") as name, KafkaServer() as kafka:
-        folder, chosen = Path(name), parts or PARTS
-        if "start" in chosen:
-            start(note, kafka.broker, folder, runs)
-        if "worker" in chosen:
-            for job in jobs or worker.JOBS:
-                throughput(note, kafka.broker, folder, job, events, accounts, runs)
-        if "latency" in chosen:
-            latency(note, kafka.broker, folder, seconds, runs)
-        if "replay" in chosen:
-            replay(note, folder, replayed, accounts, runs)
-        if "midnight" in chosen:
-            for many in MIDNIGHT_ACCOUNTS:
-                midnight(note, many, runs)
-        if "recovery" in chosen:
-            recover(note, kafka.broker, folder, RECOVERY_ACCOUNTS, runs)
+        folder, broker = Path(name), kafka.broker
+        measure: dict[str, Callable[[], None]] = {
+            "start": lambda: start(note, broker, folder, runs),
+            "worker": lambda: throughputs(note, broker, folder, jobs, events, accounts, runs),
+            "latency": lambda: latency(note, broker, folder, seconds, runs),
+            "replay": lambda: replay(note, folder, replayed, accounts, runs),
+            "midnight": lambda: midnights(note, runs),
+            "recovery": lambda: recover(note, broker, folder, RECOVERY_ACCOUNTS, runs),
+        }
+        for part in parts or PARTS:
+            measure[part]()
     console.print(table)
 
 
@@ -94,6 +90,14 @@ def start(note: Notes, broker: str, folder: Path, runs: int) -> None:
     for temperature in ("cold", "warm"):
         spent = [worker.start_cost(broker, folder, NUMBA_CACHE_DIR=str(cache)) for cache in caches]
         note(f"start until joining, {temperature} cache", spent, "CPU-s")
+
+
+def throughputs(
+    note: Notes, broker: str, folder: Path, jobs: tuple[str, ...], events: int, accounts: int, runs: int
+) -> None:
+    """Measure the jobs, all if none is named."""
+    for job in jobs or worker.JOBS:
+        throughput(note, broker, folder, job, events, accounts, runs)
 
 
 def throughput(
@@ -137,6 +141,12 @@ def replay(note: Notes, folder: Path, events: int, accounts: int, runs: int) -> 
         "reading and decoding the lines", times(lambda: recordings.line_cost(recording, events=events)), unit
     )
     note("replay", times(lambda: recordings.replay_cost(recording, folder / "out", events=events)), unit)
+
+
+def midnights(note: Notes, runs: int) -> None:
+    """Measure midnights of many and of very many accounts."""
+    for accounts in MIDNIGHT_ACCOUNTS:
+        midnight(note, accounts, runs)
 
 
 def midnight(note: Notes, accounts: int, runs: int) -> None:

@@ -24,6 +24,7 @@ from schemas.topics import changelog_topic
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agents.commit import Pair
     from agents.settings import Settings
 
 ROWS_AT_ONCE: Final = 2_000
@@ -74,15 +75,15 @@ async def _fill(settings: Settings, accounts: int) -> None:
         for partition in range(PARTITIONS):
             start = first + partition * ROWS_AT_ONCE
             numbers = range(start, min(start + ROWS_AT_ONCE, accounts))
-            pairs = [(b"account-%07d" % n, rows[n % len(rows)]) for n in numbers]
+            pairs: list[Pair] = [(b"account-%07d" % n, rows[n % len(rows)]) for n in numbers]
             batches.append(Batch(partition, pairs, [], {}, 0))
         await committer.commit(batches)
     await committer.stop()
 
 
-def _described(others: list[tuple[bytes, bytes | None]]) -> list[tuple[bytes, bytes | None]]:
+def _described(others: list[Pair]) -> list[Pair]:
     """Return what stands beside the rows, of as many partitions as there are here, and without positions."""
     from agents.partition import META, POSITION  # noqa: PLC0415 - after the cache of compiled code is chosen
 
-    meta = (META, b'{"partitions":%d}' % PARTITIONS)
+    meta: Pair = (META, b'{"partitions":%d}' % PARTITIONS)
     return [meta, *(pair for pair in others if pair[0] != META and not pair[0].startswith(POSITION))]

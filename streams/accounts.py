@@ -30,7 +30,7 @@ from streams.migration import migrate, read_description, unreadable
 from streams.stored import join_tail, join_values, split_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -68,7 +68,7 @@ class Accounts:
         self._layouts: dict[bytes, list[Column]] = {}
         self._foreign: dict[bytes, bytes] = {}
         self._template = template(program.layout)
-        self._rows = np.repeat(self._template, _ROWS_MIN)
+        self._rows = np.empty(_ROWS_MIN, self._template.dtype)
         self.cells = self._view(None)
         self.effects: Effects = make_effects(program)
         self._swept = 0
@@ -93,13 +93,22 @@ class Accounts:
     def create(self, key: bytes, name: str) -> int:
         """Add an account with a fresh row and return the row's number."""
         row = len(self.names)
-        if row == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.repeat(self._template, row)])
-            self.cells = self._view(self.cells)
+        self._make_room(1)
+        self._rows[row] = self._template[0]
         self._index[key] = row
         self.names.append(name)
         self.keys.append(key)
         return row
+
+    def _make_room(self, count: int) -> None:
+        """Let ``count`` more accounts have rows, which nobody has written yet."""
+        used, size = len(self.names), len(self._rows)
+        if used + count <= size:
+            return
+        rows = np.empty(max(2 * size, used + count), self._rows.dtype)
+        rows[:used] = self._rows[:used]
+        self._rows, old = rows, self.cells
+        self.cells = self._view(old)
 
     def _view(self, old: Cells | None) -> Cells:
         size, rows = len(self._rows), self._rows
@@ -262,7 +271,8 @@ class Accounts:
                 continue
             if value.startswith(own):
                 mine[key] = value
-                self._foreign.pop(key, None)
+                if self._foreign:
+                    self._foreign.pop(key, None)
             else:
                 self._foreign[key] = value
         if mine:
@@ -275,21 +285,26 @@ class Accounts:
 
     def _put(
         self,
-        keys: Iterable[bytes],
+        keys: Collection[bytes],
         block: npt.NDArray[np.void],
         known: npt.NDArray[np.uint16],
         tails: Mapping[int, Tail],
     ) -> list[int]:
-        rows = [
-            self.create(key, key.decode("utf-8", "surrogatepass"))
-            if (row := self._index.get(key)) is None
-            else row
-            for key in keys
-        ]
+        rows = self._rows_made(keys)
         self._rows[rows], self.cells.known[rows] = block, known
         for i, (facts, _) in tails.items():
             self.cold[rows[i]] = facts
         return rows
+
+    def _rows_made(self, keys: Collection[bytes]) -> list[int]:
+        """Return the rows of accounts, of which there may be none yet."""
+        new = [key for key in keys if key not in self._index]
+        self._make_room(len(new))
+        first = len(self.names)
+        self._index.update(zip(new, range(first, first + len(new)), strict=True))
+        self.names += [key.decode("utf-8", "surrogatepass") for key in new]
+        self.keys += new
+        return list(map(self._index.__getitem__, keys))
 
     def _migrate(self) -> npt.NDArray[np.bool_]:
         """Read the rows of other layouts, some at a time; return which accounts they are."""

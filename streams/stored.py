@@ -46,12 +46,16 @@ def split_values(
         StateError: a value is too short for the layout.
     """
     size = FINGERPRINT_BYTES + dtype.itemsize
-    short = next((key for key, value in records.items() if len(value) < size), None)
-    if short is not None:
+    sizes = list(map(len, records.values()))
+    if min(sizes) < size:
+        short = next(key for key, value in records.items() if len(value) < size)
         raise StateError(
             f"The row of account {short.decode(errors='replace')!r} has {len(records[short])} bytes, its layout {size}: "
             "the changelog is damaged. Restore it, or start under a new LATIDO_APPLICATION_ID."
         )
+    if max(sizes) == size:
+        blob = np.frombuffer(b"".join(records.values()), np.uint8).reshape(len(records), size)
+        return np.ascontiguousarray(blob[:, FINGERPRINT_BYTES:]).view(dtype)[:, 0], {}
     rows = np.frombuffer(b"".join(value[FINGERPRINT_BYTES:size] for value in records.values()), dtype)
     tails = {i: _TAIL.decode(value[size:]) for i, value in enumerate(records.values()) if len(value) > size}
     return rows, tails
