@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 from agents.clients import Connection, changelog_consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
 
     from aiokafka import AIOKafkaConsumer
@@ -88,8 +88,13 @@ class ChangelogReader:
         """Return the offset to be read next."""
         return int(await self._reader.position(self._tp(partition)))
 
-    async def read_to(self, ends: Mapping[int, int], sink: ChangelogSink) -> None:
-        """Hand every record below the ends to the sink, and possibly some beyond."""
+    async def read_to(
+        self,
+        ends: Mapping[int, int],
+        sink: ChangelogSink,
+        on_positions: Callable[[Mapping[int, int]], None] | None = None,
+    ) -> None:
+        """Hand every record below the ends to the sink, and possibly some beyond; tell the positions after each fetch."""
         left = {partition for partition, end in ends.items() if await self.position(partition) < end}
         while left:
             fetched = await self._reader.getmany(*map(self._tp, left), timeout_ms=POLL_TIMEOUT_MS)
@@ -98,7 +103,10 @@ class ChangelogReader:
                 restart = sink.take(tp.partition, keys, [record.value for record in records])
                 if restart is not None:
                     self._reader.seek(tp, restart)
-            left = {partition for partition in left if await self.position(partition) < ends[partition]}
+            positions = {partition: await self.position(partition) for partition in left}
+            if on_positions is not None:
+                on_positions(positions)
+            left = {partition for partition, at in positions.items() if at < ends[partition]}
 
     def _tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)

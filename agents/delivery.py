@@ -52,6 +52,7 @@ class WorkerSettings(NamedTuple):
     commit_interval_ms: int = 50
     max_events_per_s: float | None = None
     session_timeout_s: float = 10.0
+    ready_behind_s: float = 180.0
     group_commit_interval_s: float = 2.0
 
 
@@ -74,7 +75,7 @@ class Delivery:
         self._settings, self._new_partition = settings, new_partition
         self._observer, self._fence = observer, fence
         self._stopping = False
-        self._owned = False
+        self._owned = self._acquiring = False
 
     @property
     def held_back(self) -> frozenset[tuple[str, int]]:
@@ -138,8 +139,9 @@ class Delivery:
         """Own the partitions of the inputs; processing starts with the seek."""
         if self._stopping:
             return
+        self._acquiring = True
         await self._ownership.acquire(_co_partitioned(assigned, self.inputs))
-        self._owned = True
+        self._acquiring, self._owned = False, True
 
     def start_positions(
         self, assigned: set[TP], earliest: Mapping[TP, int], hints: Mapping[TP, int]
@@ -170,6 +172,32 @@ class Delivery:
                 self._observer.on_unread_deleted(tp.topic, tp.partition, first - start)
             holding.input_next[topic] = starts[tp] = max(start, first)
         return self.drive.begin_generation(), starts
+
+    def unready(self, now_ms: int) -> str | None:
+        """Return why the worker is not up to date at ``now_ms`` (ms UTC), ``None`` if it is."""
+        if not self._owned:
+            return self._recovering() if self._acquiring else "no partitions are assigned"
+        return next(filter(None, (self._behind(number, now_ms) for number in self._ownership.holdings)), None)
+
+    def _recovering(self) -> str:
+        if self._ownership.progress is None:
+            return "recovering"
+        recovery = self._ownership.progress.recovery
+        read, unread = sum(recovery.read.values()), sum(recovery.unread.values())
+        return (
+            f"recovering partitions {sorted(recovery.read)}, {read} of {read + unread} changelog records read"
+        )
+
+    def _behind(self, number: int, now_ms: int) -> str | None:
+        port = self._ownership.holdings[number].port
+        behind_s = (now_ms - port.clock_ms) / 1000
+        if behind_s <= self._settings.ready_behind_s:
+            return None
+        if port.halted is not None:
+            return f"partition {number} is halted by records of {INPUT_TOPICS[port.halted].name} that were rejected"
+        if port.clock_ms <= 0:
+            return f"the clock of partition {number} does not go yet: an input has not been read to its end"
+        return f"the clock of partition {number} is {behind_s:.0f} s behind the wall clock"
 
     def group_offsets(self) -> dict[TP, int]:
         """Return the committed positions as group offsets."""

@@ -12,17 +12,15 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    start_http_server,
 )
 
-from schemas.errors import ConfigError
 from schemas.reasons import EventNote, RejectReason, Rule, Status
 from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agents.ports import Commit
+    from agents.ports import Commit, Recovery
 
 log = logging.getLogger(__name__)
 PREFIX: Final = "latido_"
@@ -86,6 +84,20 @@ METRICS: Final = (
     Metric("commit_bytes", "counter", "bytes", (), "bytes of records committed"),
     Metric("recovery_seconds", "gauge", "seconds", (), "duration of the last assignment's recovery"),
     Metric("recovered_records", "counter", "records", (), "changelog records read at assignments"),
+    Metric(
+        "recovery_read_records",
+        "gauge",
+        "records",
+        (PARTITION,),
+        "changelog offsets read at the last assignment",
+    ),
+    Metric(
+        "recovery_unread_records",
+        "gauge",
+        "records",
+        (PARTITION,),
+        "changelog offsets still to be read before the partition is owned",
+    ),
     Metric("fences", "counter", "holders", (), "foreign holders fenced"),
     Metric("stale_batches", "counter", "batches", (), "batches of an older assignment, dropped"),
     Metric("stale_events", "counter", "events", (), "events in them, which are fetched again"),
@@ -118,20 +130,6 @@ class Metrics:
             for values in itertools.product(*(label.values for label in metric.labels)):
                 made.labels(*values)
         return made
-
-    def serve(self, host: str, port: int) -> None:
-        """Serve the metrics over HTTP from a thread of their own, until the process ends.
-
-        Raises:
-            ConfigError: the address cannot be listened on.
-        """
-        try:
-            start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            raise ConfigError(
-                f"metrics cannot be served at {host}:{port} ({error.strerror}). Give each worker its own "
-                "LATIDO_METRICS_PORT (0 serves none), and LATIDO_METRICS_HOST an address of this machine."
-            ) from error
 
     def _add(self, name: str, amount: float, *labels: str) -> None:
         counter = self._of[name]
@@ -203,6 +201,18 @@ class Metrics:
         self._add("stale_batches", 1)
         self._add("stale_events", rows)
 
+    def on_recovering(self, recovery: Recovery) -> None:
+        """Show how far it is, and say it while there is more to read."""
+        for partition, records in recovery.read.items():
+            self.gauge("recovery_read_records", records, str(partition))
+            self.gauge("recovery_unread_records", recovery.unread[partition], str(partition))
+        read, unread = sum(recovery.read.values()), sum(recovery.unread.values())
+        if unread:
+            log.warning(
+                "recovering: %d of %d changelog records read, %.0f/s, about %.0f s left",
+                read, read + unread, read / recovery.seconds, unread * recovery.seconds / max(1, read),
+            )  # fmt: skip
+
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002
         """Count recovered records."""
         self._add("recovered_records", records)
@@ -236,7 +246,9 @@ def page() -> str:
     lines = [
         "# Metrics",
         "",
-        "A worker serves them for Prometheus at `LATIDO_METRICS_HOST`:`LATIDO_METRICS_PORT`, path `/metrics`.",
+        "A worker serves them for Prometheus at `LATIDO_METRICS_HOST`:`LATIDO_METRICS_PORT`, path `/metrics`. Beside them",
+        "`/live` answers 200 while the main loop turns, `/ready` once every partition that the worker owns is recovered and",
+        "its clock is at most a minute and the policy's grace behind the wall clock; else 503 with the reason.",
         "Children of known label values are there from the start, at 0. This page is made by",
         "`python -m agents.generate`.",
         "",

@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agents.changelog import HOLDER_PREFIX, HOLDS, ChangelogReader, holder_key, holder_of
 from agents.clients import Connection, transactional_producer
+from agents.progress import Progress
 from schemas.topics import Input
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class Ownership:
         observer: DeliveryObserver,
     ) -> None:
         self.holdings: dict[int, Holding] = {}
+        self.progress: Progress | None = None
+        """How far the latest assignment's changelogs are read."""
         self._id, self._committer, self._fence = transactional_id, committer, fence
         self._open_changelog, self._new_partition, self._observer = open_changelog, new_partition, observer
         self._lock = asyncio.Lock()
@@ -152,8 +155,11 @@ class Ownership:
                     await self._take_over(changelog)
 
     async def _take_over(self, changelog: ChangelogReader) -> None:
-        changelog.seek({number: holding.changelog_next for number, holding in self.holdings.items()})
-        await changelog.read_to(await changelog.stable_ends(self.holdings), self)
+        starts = {number: holding.changelog_next for number, holding in self.holdings.items()}
+        self.progress = progress = Progress(starts, self._observer)
+        changelog.seek(starts)
+        ends = progress.aim(await changelog.stable_ends(self.holdings))
+        await changelog.read_to(ends, self, progress.on_positions)
         while True:
             foreign = {number: holding.holders - {self._id} for number, holding in self.holdings.items()}
             for holder in sorted(set().union(*foreign.values())):
@@ -162,9 +168,11 @@ class Ownership:
             await self._committer.commit(
                 [], {number: self._claim(others) for number, others in foreign.items()}
             )
-            await changelog.read_to(await changelog.high_watermarks(self.holdings), self)
+            ends = progress.aim(await changelog.high_watermarks(self.holdings))
+            await changelog.read_to(ends, self, progress.on_positions)
             if all(holding.holders <= {self._id} for holding in self.holdings.values()):
                 break
+        progress.tell()
         for number, holding in self.holdings.items():
             holding.changelog_next = await changelog.position(number)
 

@@ -88,6 +88,14 @@ class Commit(NamedTuple):
     seconds: float
 
 
+class Recovery(NamedTuple):
+    """How far the changelogs of an assignment are read; by offsets, so what compaction removed counts too."""
+
+    read: dict[int, int]
+    unread: dict[int, int]
+    seconds: float
+
+
 class DeliveryObserver(Protocol):
     """Hears of every operational event of the delivery layer, once, on the main loop. Must not raise."""
 
@@ -102,6 +110,9 @@ class DeliveryObserver(Protocol):
 
     def on_stale(self, rows: int) -> None:
         """Records fetched under an older assignment were dropped; they will be fetched again."""
+
+    def on_recovering(self, recovery: Recovery) -> None:
+        """Changelogs are being read: told every two seconds, and when they are read to the end."""
 
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:
         """A partition's changelog was read: how many records, and how long the whole recovery took."""
@@ -132,6 +143,9 @@ class NullObserver:
         """Ignore it."""
 
     def on_stale(self, rows: int) -> None:
+        """Ignore it."""
+
+    def on_recovering(self, recovery: Recovery) -> None:
         """Ignore it."""
 
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:

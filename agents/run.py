@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agents.numba_cache import use_cache
 from agents.topics import check_topics, partition_counts
@@ -13,6 +13,9 @@ from schemas.topics import INPUT_TOPICS, Input
 if TYPE_CHECKING:
     from agents.ownership import Fence
     from agents.settings import Settings
+
+READY_BEHIND_S: Final = 60
+"""So far behind the wall clock, beside the grace, the clock of a worker that is up to date may be."""
 
 
 async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | None = None) -> int:
@@ -35,6 +38,7 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
     from agents.delivery import WorkerSettings  # noqa: PLC0415
     from agents.metrics import Metrics  # noqa: PLC0415
     from agents.partition import Partition  # noqa: PLC0415
+    from agents.probes import Probes  # noqa: PLC0415
     from agents.program import load_program  # noqa: PLC0415
     from agents.warm import compile_core  # noqa: PLC0415
     from agents.worker_app import build_app, run  # noqa: PLC0415
@@ -45,8 +49,6 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
         f"latido worker: core ready after {time.perf_counter() - started:.1f} s, joining {settings.broker}\n"
     )
     metrics = Metrics([model.model for model in program.models])
-    if settings.metrics_port:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
     compression = None if settings.compression == "none" else settings.compression
     app = build_app(
         WorkerSettings(
@@ -56,9 +58,12 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
             topic_prefix=settings.topic_prefix,
             commit_interval_ms=settings.commit_interval_ms,
             max_events_per_s=settings.max_events_per_s,
+            ready_behind_s=program.policy.grace_s + READY_BEHIND_S,
         ),
         lambda partition: Partition(program, partition=partition, partitions=partitions, observer=metrics),
         observer=metrics,
         fence=fence,
     )
+    if settings.metrics_port:
+        Probes(metrics.registry, app.worker.unready).serve(settings.metrics_host, settings.metrics_port)
     return await run(app)

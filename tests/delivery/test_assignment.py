@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.delivery.support import Application
 
 pytestmark = pytest.mark.kafka
+NOW_MS = 1_790_000_000_000
 
 
 class HeldFence(TransactionFence):
@@ -56,8 +57,10 @@ async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
     try:
         assigned = {TP(application.input(topic), 0) for topic in Input}
         hints = dict.fromkeys(assigned, 8)
+        assert delivery.unready(NOW_MS) == "no partitions are assigned"
         acquiring = asyncio.create_task(delivery.on_assigned(assigned))
         await fence.called.wait()
+        assert delivery.unready(NOW_MS) == "recovering partitions [0], 2 of 2 changelog records read"
         first, starts = delivery.start_positions(assigned, {}, hints)
         assert (starts, delivery.drive.accepting) == ({}, False)
         fence.let.set()
@@ -65,12 +68,27 @@ async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
         again, starts = delivery.start_positions(assigned, {}, {})
         assert again == first + 1
         assert (starts, delivery.drive.accepting) == (dict.fromkeys(assigned, 0), True)
+        _assert_ready_when_the_clock_is_near(delivery)
         with pytest.raises(StateError, match="up to 8, the changelog knows it up to 0: the changelog lost"):
             delivery.start_positions(assigned, {}, hints)
     finally:
         fence.let.set()
         await delivery.stop()
         await former.vanish()
+
+
+def _assert_ready_when_the_clock_is_near(delivery: Delivery) -> None:
+    port = delivery._ownership.holdings[0].port
+    assert isinstance(port, FoldPartition)
+    assert delivery.unready(NOW_MS) == (
+        "the clock of partition 0 does not go yet: an input has not been read to its end"
+    )
+    port.clock_ms = NOW_MS - 181_000
+    assert delivery.unready(NOW_MS) == "the clock of partition 0 is 181 s behind the wall clock"
+    port.halted = Input.TICKETS
+    assert delivery.unready(NOW_MS) == "partition 0 is halted by records of tickets that were rejected"
+    port.clock_ms = NOW_MS - 180_000
+    assert delivery.unready(NOW_MS) is None
 
 
 async def test_a_stop_ends_while_processing_waits_for_a_commit(

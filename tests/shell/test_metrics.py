@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import re
-import socket
-import urllib.request
+from typing import TYPE_CHECKING
 
-import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.metrics import METRICS, Metrics
-from agents.ports import Commit
-from schemas.errors import ConfigError
+from agents.ports import Commit, Recovery
 from schemas.reasons import EventNote, RejectReason, Rule, Status
 from schemas.topics import Input
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -57,6 +57,7 @@ def test_every_metric_moves() -> None:
     metrics.on_fenced("latido-1")
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_stale(4)
+    metrics.on_recovering(Recovery({3: 10}, {3: 4}, 0.5))
     metrics.on_loaded(3, 10, 0.1)
     metrics.on_acquired(frozenset({3}), 0.2)
     metrics.on_gave_up_waiting(3)
@@ -75,11 +76,13 @@ def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     assert value(metrics, "lag", input="logins") == 0
 
 
-def test_metrics_are_served_where_asked_and_a_taken_port_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port} .*LATIDO_METRICS_PORT"):
-            Metrics().serve("127.0.0.1", port)
-    Metrics().serve("127.0.0.1", port)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        assert b'latido_events_total{input="logins"} 0.0' in answer.read()
+def test_a_recovery_says_how_far_it_is_while_there_is_more_to_read(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    metrics.on_recovering(Recovery({3: 1_000, 4: 2_000}, {3: 500, 4: 500}, 2.0))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == "recovering: 3000 of 4000 changelog records read, 1500/s, about 1 s left"
+    assert value(metrics, "recovery_unread_records", partition="3") == 500
+    metrics.on_recovering(Recovery({3: 1_500, 4: 2_500}, {3: 0, 4: 0}, 2.7))
+    assert len(caplog.records) == 1
+    assert value(metrics, "recovery_read_records", partition="4") == 2_500
+    assert value(metrics, "recovery_unread_records", partition="3") == 0

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections import defaultdict
@@ -37,6 +38,7 @@ PARTITIONS: Final = 4
 ROOT: Final = Path(__file__).parents[2]
 WORKER: Final = ("-c", "from agents.cli import main; main()", "worker")
 BLOW_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 60.0
 OPEN_RECORDS_MIN: Final = 10
 """Of a transaction that is hit: one that only takes partitions over has fewer."""
 SLICE_S: Final = 0.003
@@ -133,6 +135,27 @@ class Bench:
         """Return the partitions that the worker last said to own."""
         said = re.findall(r"owns partitions \[([\d, ]*)\]", self.log(name))
         return {int(number) for number in said[-1].split(",") if number} if said else set()
+
+    def ready(self, name: str) -> str:
+        """Return what the worker answers when it is asked whether it is ready."""
+        try:
+            url = f"http://127.0.0.1:{self._metrics_ports[name]}/ready"
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return str(error.read().decode())
+        except OSError:
+            return "not there yet"
+
+    def until_ready(self, name: str) -> list[str]:
+        """Wait until the worker is ready; return what it answered before."""
+        deadline, answers = time.monotonic() + READY_TIMEOUT_S, ["not there yet"]
+        while (answer := self.ready(name)) != "ready\n":
+            if answer != answers[-1]:
+                answers.append(answer)
+            assert time.monotonic() < deadline, f"{name} is {answer}\n{self.log(name)}"
+            time.sleep(0.1)
+        return answers
 
     def metrics(self, name: str) -> dict[str, float]:
         """Return the worker's metrics by name with labels, as they are exposed."""
