@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from schemas.catalogue import (
-    DATE_END,
     DATE_FACTS,
-    DATE_MIN,
     FACT_BY_NAME,
-    FORGOTTEN_DAYS,
     OVERRIDE_PREFIX,
     ZONE_FACT,
 )
 from schemas.errors import StateError
 from streams.apply import FACT_UPDATE_COLUMNS
 from streams.cells import FACT_AT, FACT_COLUMNS, FACT_EXPIRES, FACT_VALUE, FOREVER, NO_FACT, NOTES, Cells
-from streams.days import DAY_MS, add_zone
-from streams.decode import instant_ms
+from streams.days import add_zone
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
+from streams.fact_cells import date_cell, expiry, number_cell
 from streams.kernel import advance, rearm, sweep
 from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, row_dtype, template
 from streams.migration import migrate, read_description, unreadable
@@ -42,10 +37,7 @@ if TYPE_CHECKING:
 
 _ROWS_MIN: Final = 1024
 MIGRATED_AT_ONCE: Final = 16_384
-FACT_MAX: Final = 10**15
 _BLOCKS_MIN: Final = 16
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_EPOCH: Final = date(1970, 1, 1)
 POINTS_MAX: Final = 100
 
 
@@ -363,29 +355,3 @@ class Accounts:
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""
         return np.nonzero(self.cells.i64[: len(self), NOW] != UNSET)[0].tolist()
-
-
-def expiry(name: str, told: AccountFacts, at: int) -> int:
-    """Return when a fact told at ``at`` expires, in ms; an override that names no end has one nevertheless."""
-    if told.expires_at is not None:
-        return instant_ms(told.expires_at)
-    return at + FORGOTTEN_DAYS * DAY_MS if name.startswith(OVERRIDE_PREFIX) else FOREVER
-
-
-def number_cell(value: Any) -> int:
-    """Return a number in thousandths, half up; ``NO_FACT`` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > FACT_MAX:
-        return NO_FACT
-    numerator, denominator = value.as_integer_ratio()
-    return (2000 * numerator + denominator) // (2 * denominator)
-
-
-def date_cell(value: Any) -> int:
-    """Return the local day that a date in text means; ``NO_FACT`` for anything else."""
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return NO_FACT
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        return NO_FACT
-    return (day - _EPOCH).days if DATE_MIN <= day < DATE_END else NO_FACT
