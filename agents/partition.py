@@ -12,14 +12,14 @@ from agents.observer import NullPartitionObserver, PartitionObserver
 from schemas.errors import StateError
 from schemas.outputs import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from schemas.reasons import EventNote
-from schemas.records import Batch, OutputRecord
+from schemas.records import Batch, OutputRecord, Snapshot
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams.accounts import Accounts
 from streams.cells import AMOUNT_LEFT_OUT, LATE_FOR_RHYTHM, TOO_LATE
 from streams.clock import NEVER_MS
 from streams.decode import Decoder, Place
 from streams.events import EVENT_INPUT, no_events
-from streams.layout import VIEW_DUE
+from streams.layout import VIEW_DUE, VIEW_SENT
 from streams.memory import PREFIX, Memory
 from streams.merge import Merge, Progress, Taken
 from streams.messages import Messages
@@ -74,8 +74,13 @@ class Partition:
         self._events = 0
         self._sweeping = False
         self._committed: dict[Input, Progress] = {}
-        self._known = False
-        self._layout_key, self._described = LAYOUT + program.layout.fingerprint, False
+        self._fixed = {
+            META: msgspec.json.encode({"partitions": partitions}),
+            LAYOUT + program.layout.fingerprint: describe(program.layout),
+        }
+        """What the first batch of an owner adds, where the changelog has it not."""
+        self._beside: dict[bytes, bytes] = {}
+        """What the changelog holds beside accounts and the memory of ids."""
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -201,15 +206,15 @@ class Partition:
         outputs = self._outputs + self._views(rows)
         changelog = self.accounts.take_changed(rows) + self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
-        for topic, progress in positions.items():
-            if self._committed.get(topic, Progress()) != progress:
-                changelog.append((POSITION + b"%d" % topic, _PROGRESS.pack(*progress)))
-        if changelog and not self._known:
-            changelog.append((META, msgspec.json.encode({"partitions": self._partitions})))
-            self._known = True
-        if changelog and not self._described:
-            changelog.append((self._layout_key, describe(self.accounts.program.layout)))
-            self._described = True
+        beside = {
+            POSITION + b"%d" % topic: _PROGRESS.pack(*progress)
+            for topic, progress in positions.items()
+            if self._committed.get(topic, Progress()) != progress
+        }
+        if changelog or beside:
+            beside |= {key: value for key, value in self._fixed.items() if key not in self._beside}
+        self._beside |= beside
+        changelog += beside.items()
         events, self._events, self._committed = self._events, 0, positions
         self._outputs, self._output_bytes = [], 0
         self._observer.on_state(
@@ -230,7 +235,7 @@ class Partition:
         chosen = self._view_queue.take(self._urgent, self._wall_ms, self.clock_ms)
         self._urgent = set()
         due[rows] = 1
-        due[chosen] = 0
+        due[chosen] = np.where(self.accounts.cells.changed[chosen] == 1, 0, VIEW_SENT)
         return view_records(self.accounts, chosen)
 
     # -- recovery -----------------------------------------------------------------------------------------------
@@ -249,13 +254,17 @@ class Partition:
         for key, value in zip(keys, values, strict=True):
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
-            elif key.startswith(POSITION) and value is not None:
-                self._load_progress(Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value)))
-            elif key == META and value is not None:
-                self._check_count(msgspec.json.decode(value)["partitions"])
-            elif key.startswith(LAYOUT) and value is not None:
-                self.accounts.learn_layout(key[len(LAYOUT) :], value)
-                self._described |= key == self._layout_key
+            elif key[0] == 0 and value is not None:
+                self._beside[key] = value
+                self._load_beside(key, value)
+
+    def _load_beside(self, key: bytes, value: bytes) -> None:
+        if key.startswith(POSITION):
+            self._load_progress(Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value)))
+        elif key == META:
+            self._check_count(msgspec.json.decode(value)["partitions"])
+        elif key.startswith(LAYOUT):
+            self.accounts.learn_layout(key[len(LAYOUT) :], value)
 
     def _load_progress(self, topic: Input, progress: Progress) -> None:
         """Go on where the changelog ends, at once: a partition may be drained before `loaded` (with a holder key).
@@ -271,13 +280,31 @@ class Partition:
             self._committed[topic] = progress
 
     def _check_count(self, written: int) -> None:
-        self._known = True
         if written != self._partitions:
             raise StateError(
                 f"The account table was written for {written} partitions, the input topics have {self._partitions} now. "
                 "Accounts would be scored apart from their history. Set the topics back, or start a new application: give "
                 "LATIDO_APPLICATION_ID a new name and create its topics."
             )
+
+    @property
+    def layout(self) -> bytes:
+        """The fingerprint of the layout of the rows in memory."""
+        return self.accounts.program.layout.fingerprint
+
+    def saved(self) -> Snapshot:
+        """Return all that the changelog holds, right after everything was drained and committed. Rows are not copied."""
+        return self.accounts.saved([*self._memory.saved(), *self._beside.items()])
+
+    def restore(self, saved: Snapshot) -> None:
+        """Take a snapshot of this layout, before anything of the changelog.
+
+        Raises:
+            StateError: as ``load``.
+        """
+        self.accounts.restore(saved)
+        if saved.others:
+            self.load(*map(list, zip(*saved.others, strict=True)))
 
     def loaded(self) -> None:
         """Migrate what was written under another layout, and derive what is not written.

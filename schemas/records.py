@@ -1,4 +1,4 @@
-"""The two shapes that cross the border between the shell and the core: a chunk of records in, a batch out."""
+"""The shapes that cross the border between the shell and the core: a chunk of records in, a batch out, all state at once."""
 
 from __future__ import annotations
 
@@ -47,3 +47,19 @@ class Batch(NamedTuple):
     outputs: list[OutputRecord]
     positions: dict[Input, int]
     events: int
+
+
+class Snapshot(NamedTuple):
+    """All that the changelog of a partition holds up to an offset: of each key the last value.
+
+    ``keys`` are accounts; ``rows`` (accounts, bytes of a row) uint8 are theirs, in the layout ``fingerprint``; ``tails`` what
+    stands behind some of them in the changelog, by number; ``moved`` the numbers of those that the changelog holds in
+    another layout. ``others`` are all other keys with their values.
+    """
+
+    fingerprint: bytes
+    keys: list[bytes]
+    rows: npt.NDArray[np.uint8]
+    tails: dict[int, bytes]
+    moved: list[int]
+    others: list[tuple[bytes, bytes]]

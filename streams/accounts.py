@@ -13,16 +13,17 @@ from schemas.catalogue import (
     ZONE_FACT,
 )
 from schemas.errors import StateError
+from schemas.records import Snapshot
 from streams.apply import FACT_UPDATE_COLUMNS
-from streams.cells import FACT_AT, FACT_COLUMNS, FACT_EXPIRES, FACT_VALUE, FOREVER, NO_FACT, NOTES, Cells
+from streams.cells import FACT_AT, FACT_EXPIRES, FACT_VALUE, NO_FACT, Cells, override_blocks, view
 from streams.days import add_zone
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
 from streams.fact_cells import date_cell, expiry, number_cell
 from streams.kernel import advance, rearm, sweep
-from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, row_dtype, template
+from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, VIEW_DUE, VIEW_SENT, ZONE, row_dtype, template
 from streams.migration import migrate, read_description, unreadable
-from streams.stored import join_tail, join_values, split_values
+from streams.stored import join_tail, join_values, read_tail, split_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _ROWS_MIN: Final = 1024
 MIGRATED_AT_ONCE: Final = 16_384
-_BLOCKS_MIN: Final = 16
 POINTS_MAX: Final = 100
 
 
@@ -59,6 +59,8 @@ class Accounts:
         self._known_as = {knowledge.name: k for k, knowledge in enumerate(program.layout.knowledge)}
         self._layouts: dict[bytes, list[Column]] = {}
         self._foreign: dict[bytes, bytes] = {}
+        self._moved = np.zeros(0, np.bool_)
+        """Which accounts the changelog holds in another layout; those beyond its end are not."""
         self._template = template(program.layout)
         self._rows = np.empty(_ROWS_MIN, self._template.dtype)
         self.cells = self._view(None)
@@ -103,33 +105,18 @@ class Accounts:
         self.cells = self._view(old)
 
     def _view(self, old: Cells | None) -> Cells:
-        size, rows = len(self._rows), self._rows
-        new = Cells(
-            rows["i64"], rows["f64"], rows["i32"], rows["u16"], rows["u8"],
-            facts=np.full((size, len(self.program.facts), FACT_COLUMNS), NO_FACT, np.int64),
-            block=np.full(size, -1, np.int64),
-            overrides=self._override_blocks(_BLOCKS_MIN) if old is None else old.overrides,
-            zone=np.zeros(size, np.int64),
-            known=np.zeros((size, len(self.program.layout.knowledge)), np.uint16),
-            due=np.full(size, FOREVER, np.int64),
-            changed=np.zeros(size, np.uint8),
-            parts=np.zeros(len(self.plan.components) + 1, np.int64),
-            notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
+        program = self.program
+        return view(
+            self._rows, old, facts=len(program.facts), targets=len(program.overrides),
+            knowledge=len(program.layout.knowledge), components=len(self.plan.components),
         )  # fmt: skip
-        if old is not None:
-            for name in ("facts", "block", "zone", "known", "due", "changed"):
-                getattr(new, name)[: len(old.due)] = getattr(old, name)
-        return new
-
-    def _override_blocks(self, count: int) -> npt.NDArray[np.int64]:
-        return np.full((count, len(self.program.overrides), FACT_COLUMNS), NO_FACT, np.int64)
 
     def _give_block(self, row: int) -> None:
         """Give an account room for overrides, which few have."""
         if self.cells.block[row] >= 0:
             return
         if self._blocks == len(self.cells.overrides):
-            more = self._override_blocks(self._blocks)
+            more = override_blocks(self._blocks, len(self.program.overrides))
             self.cells = self.cells._replace(overrides=np.concatenate([self.cells.overrides, more]))
         self.cells.block[row] = self._blocks
         self._blocks += 1
@@ -236,6 +223,7 @@ class Accounts:
         """Return the changelog records of ``changed`` rows, which then count as unchanged."""
         changed = np.array(rows, np.int64)
         self.cells.changed[changed] = 0
+        self._as_written(changed)
         values = join_values(self.program.layout.fingerprint, self._rows[changed])
         warming: list[bool] = np.any(self.cells.known[changed], axis=1).tolist()
         if self.cold or any(warming):
@@ -243,6 +231,12 @@ class Accounts:
                 if warming[i] or row in self.cold:
                     values[i] += join_tail(self.cold.get(row, {}), self._unknown(row))
         return list(zip(map(self.keys.__getitem__, rows), values, strict=True))
+
+    def _as_written(self, rows: list[int] | npt.NDArray[np.int64]) -> None:
+        """Hear that the changelog holds these rows as they are, in this layout."""
+        if self._moved.any():
+            written = np.asarray(rows)
+            self._moved[written[written < len(self._moved)]] = False
 
     def _unknown(self, row: int) -> dict[str, int]:
         return {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
@@ -269,11 +263,14 @@ class Accounts:
                 self._foreign[key] = value
         if mine:
             block, tails = split_values(mine, self._rows.dtype)
-            known = np.zeros((len(block), len(self._known_as)), np.uint16)
-            for i, tail in tails.items():
-                for name, day in tail[1].items():
-                    known[i, self._known_as[name]] = day
-            self._put(mine, block, known, tails)
+            self._as_written(self._put(mine, block, self._knowledge(tails, len(block)), tails))
+
+    def _knowledge(self, tails: Mapping[int, Tail], count: int) -> npt.NDArray[np.uint16]:
+        known = np.zeros((count, len(self._known_as)), np.uint16)
+        for i, (_, unknown) in tails.items():
+            for name, day in unknown.items():
+                known[i, self._known_as[name]] = day
+        return known
 
     def _put(
         self,
@@ -298,6 +295,37 @@ class Accounts:
         self.keys += new
         return list(map(self._index.__getitem__, keys))
 
+    def saved(self, others: list[tuple[bytes, bytes]]) -> Snapshot:
+        """Return all that the changelog holds, with what it holds of others; nothing may be changed since it was written.
+
+        The rows are not copied.
+        """
+        count, cells = len(self), self.cells
+        assert not cells.changed.any(), "rows are changed and not yet written"
+        view_due = cells.u8[:count, VIEW_DUE]
+        view_due[view_due == VIEW_SENT] = 1
+        rows = self._rows[:count].view(np.uint8).reshape(count, self._rows.itemsize)
+        warming = np.nonzero(np.any(cells.known[:count], axis=1))[0].tolist()
+        tails = {
+            row: join_tail(self.cold.get(row, {}), self._unknown(row)) for row in self.cold.keys() | warming
+        }
+        moved = np.nonzero(self._moved)[0].tolist()
+        return Snapshot(self.program.layout.fingerprint, self.keys, rows, tails, moved, others)
+
+    def restore(self, saved: Snapshot) -> None:
+        """Take the accounts of a snapshot of this layout, its rows without copying, before anything of the changelog."""
+        assert saved.fingerprint == self.program.layout.fingerprint
+        if not saved.keys:
+            return
+        self._rows = saved.rows.view(self._rows.dtype)[:, 0]
+        self.cells = self._view(None)
+        self._rows_made(saved.keys)
+        tails = {row: read_tail(tail) for row, tail in saved.tails.items()}
+        self.cold = {row: facts for row, (facts, _) in tails.items()}
+        self.cells.known[:] = self._knowledge(tails, len(self))
+        self._moved = np.zeros(len(self), np.bool_)
+        self._moved[saved.moved] = True
+
     def _migrate(self) -> npt.NDArray[np.bool_]:
         """Read the rows of other layouts, some at a time; return which accounts they are."""
         by_layout: dict[bytes, list[bytes]] = {}
@@ -319,6 +347,7 @@ class Accounts:
                 migrated += self._put(some, block, known, tails)
         self._layouts.clear()
         marks = np.zeros(len(self), np.bool_)
+        marks[: len(self._moved)] = self._moved
         marks[migrated] = True
         return marks
 
@@ -328,7 +357,7 @@ class Accounts:
         Raises:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
-        migrated = self._migrate()
+        self._moved = self._migrate()
         facts = len(self.program.facts)
         for row, known in self.cold.items():
             for name in known.keys() & self._slots.keys():
@@ -350,7 +379,7 @@ class Accounts:
                     "Install the newest tzdata."
                 )
             self.cells.zone[: len(self)][codes == code] = number
-        rearm(self.cells, self.plan, migrated)
+        rearm(self.cells, self.plan, self._moved)
 
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""

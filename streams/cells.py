@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 FOREVER: Final = 1 << 62
 """A due instant that never comes."""
 NO_FACT: Final = -(1 << 62)
+BLOCKS_MIN: Final = 16
+"""Blocks of overrides to begin with."""
 FACT_VALUE, FACT_AT, FACT_EXPIRES, FACT_COLUMNS = range(4)
 
 
@@ -43,3 +46,46 @@ class Cells(NamedTuple):
 
 
 LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, NOTES = range(4)
+
+
+def view(
+    rows: npt.NDArray[np.void],
+    old: Cells | None,
+    *,
+    facts: int,
+    targets: int,
+    knowledge: int,
+    components: int,
+) -> Cells:
+    """Return the cells of rows, with what ``old`` has derived of the first ones.
+
+    Args:
+        rows: (rows,) of the layout's row type; not copied.
+        old: the cells of fewer rows, or none.
+        facts: how many the plan reads.
+        targets: of overrides, how many there are.
+        knowledge: how many are in the layout.
+        components: of all models.
+    """
+    size = len(rows)
+    new = Cells(
+        rows["i64"], rows["f64"], rows["i32"], rows["u16"], rows["u8"],
+        facts=np.full((size, facts, FACT_COLUMNS), NO_FACT, np.int64),
+        block=np.full(size, -1, np.int64),
+        overrides=override_blocks(BLOCKS_MIN, targets) if old is None else old.overrides,
+        zone=np.zeros(size, np.int64),
+        known=np.zeros((size, knowledge), np.uint16),
+        due=np.full(size, FOREVER, np.int64),
+        changed=np.zeros(size, np.uint8),
+        parts=np.zeros(components + 1, np.int64),
+        notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
+    )  # fmt: skip
+    if old is not None:
+        for name in ("facts", "block", "zone", "known", "due", "changed"):
+            getattr(new, name)[: len(old.due)] = getattr(old, name)
+    return new
+
+
+def override_blocks(count: int, targets: int) -> npt.NDArray[np.int64]:
+    """Return so many blocks of overrides, all empty."""
+    return np.full((count, targets, FACT_COLUMNS), NO_FACT, np.int64)

@@ -57,6 +57,8 @@ EPISODE, OPPORTUNITY, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, Z
     DAY, FIRST_DAY, LAST_ACTIVE_DAY, LAST_EVENT_DAY, GAPS, GAPS_KNOWN, RISK_COUNT, OPEN, RETURNED_DAY, SILENT_DAYS,
 ) = range(10)  # fmt: skip
 SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, USER_SEEN = range(5)
+VIEW_SENT: Final = 2
+"""Of a cell ``VIEW_DUE`` in memory: the view went out since the row was written, where it still waits (1)."""
 RULE_GONE, GOOD_RULE_GONE = 14, 15
 """Bits of ``OPEN`` above those of the rules: a reason was open whose rule, of disengagement or opportunity, is no longer
 in force."""

@@ -113,6 +113,17 @@ class Generation:
         )
         fill(self.table, self.log[: self.used[0]])
 
+    def chunks(self, first: int) -> list[tuple[bytes, bytes]]:
+        """Return the changelog records of the chunks from number ``first`` on."""
+        used, label = int(self.used[0]), self.day.to_bytes(8, "little")
+        return [
+            (
+                _key(self.ordinal, chunk),
+                label + self.log[chunk * CHUNK_IDS : min(used, (chunk + 1) * CHUNK_IDS)].tobytes(),
+            )
+            for chunk in range(first, -(-used // CHUNK_IDS))
+        ]
+
 
 class Memory:
     """The two generations of one partition."""
@@ -161,14 +172,16 @@ class Memory:
             records += [(_key(generation.ordinal, chunk), None) for chunk in range(chunks)]
         self._forgotten = []
         for generation in self._generations:
-            used, first = int(generation.used[0]), generation.saved // CHUNK_IDS
+            used = int(generation.used[0])
             if used > generation.saved:
-                label = generation.day.to_bytes(8, "little")
-                for chunk in range(first, -(-used // CHUNK_IDS)):
-                    hashes = generation.log[chunk * CHUNK_IDS : min(used, (chunk + 1) * CHUNK_IDS)]
-                    records.append((_key(generation.ordinal, chunk), label + hashes.tobytes()))
+                records += generation.chunks(generation.saved // CHUNK_IDS)
                 generation.saved = used
         return records
+
+    def saved(self) -> list[tuple[bytes, bytes]]:
+        """Return all that the changelog holds of the memory; nothing may be remembered since it was written."""
+        assert all(generation.used[0] == generation.saved for generation in self._generations)
+        return [record for generation in self._generations for record in generation.chunks(0)]
 
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one changelog record."""

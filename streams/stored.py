@@ -19,7 +19,7 @@ ColdFact = tuple[Any, int, int, str | None]
 """Value, time, expiry (``FOREVER``: none) and author of a fact."""
 Tail = tuple[dict[str, ColdFact], dict[str, int]]
 """Facts by name, and by name of knowledge the newest day of which something may not be known."""
-_TAIL: Final = msgspec.json.Decoder(Tail)
+_TAIL: Final[msgspec.json.Decoder[Tail]] = msgspec.json.Decoder(Tail)
 
 
 def join_values(fingerprint: bytes, rows: npt.NDArray[np.void]) -> list[bytes]:
@@ -35,6 +35,11 @@ def join_values(fingerprint: bytes, rows: npt.NDArray[np.void]) -> list[bytes]:
 def join_tail(facts: Mapping[str, ColdFact], unknown: Mapping[str, int]) -> bytes:
     """Return the tail of a value that needs one."""
     return msgspec.json.encode((facts, unknown))
+
+
+def read_tail(tail: bytes) -> Tail:
+    """Return what a tail tells."""
+    return _TAIL.decode(tail)
 
 
 def split_values(
@@ -57,5 +62,5 @@ def split_values(
         blob = np.frombuffer(b"".join(records.values()), np.uint8).reshape(len(records), size)
         return np.ascontiguousarray(blob[:, FINGERPRINT_BYTES:]).view(dtype)[:, 0], {}
     rows = np.frombuffer(b"".join(value[FINGERPRINT_BYTES:size] for value in records.values()), dtype)
-    tails = {i: _TAIL.decode(value[size:]) for i, value in enumerate(records.values()) if len(value) > size}
+    tails = {i: read_tail(value[size:]) for i, value in enumerate(records.values()) if len(value) > size}
     return rows, tails

@@ -148,10 +148,9 @@ async def test_an_owner_refuses_what_a_newer_worker_wrote(
     newer = await Worker(application, "newer", counting(7)).start()
     port = await newer.own()
     key = LAYOUT + newer.program.layout.fingerprint
-    port._described = True
+    port._beside[key] = text = b'{"state_version":2,"columns":[]}'
     await newer.work(0)
     await newer.ownership.release()
-    text = b'{"state_version":2,"columns":[]}'
     committer = newer.ownership._committer
     await committer.commit([Batch(0, [(key, text)], [], {}, 0)], {})
     older = await Worker(application, "older", counting(7)).start()
