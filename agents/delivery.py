@@ -23,6 +23,7 @@ from agents.commit import Committer, DeliveryTopics
 from agents.drive import Drive
 from agents.ownership import Fence, Ownership
 from agents.pace import CommitPace, Throttle
+from agents.snapshots import Snapshots
 from schemas.errors import LatidoError, StateError
 from schemas.topics import INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
 
@@ -53,6 +54,8 @@ class WorkerSettings(NamedTuple):
     max_events_per_s: float | None = None
     session_timeout_s: float = 10.0
     ready_behind_s: float = 180.0
+    changelog_identity: str | None = None
+    """Names the changelog so that no other one ever has the name; without it no snapshots are kept."""
     group_commit_interval_s: float = 2.0
 
 
@@ -108,6 +111,7 @@ class Delivery:
             open_changelog=lambda: ChangelogReader(settings.connection, changelog),
             new_partition=self._new_partition,
             observer=self._observer,
+            snapshots=self._snapshots(),
         )
         rate = settings.max_events_per_s
         self.drive = Drive(
@@ -119,6 +123,14 @@ class Delivery:
         )
         self._committing = asyncio.create_task(self._commit_for_ever(), name="commit")
         self._committing.add_done_callback(self.die_of_task)
+
+    def _snapshots(self) -> Snapshots | None:
+        identity = self._settings.changelog_identity
+        return None if identity is None else Snapshots(self._settings.datadir / "snapshots", identity)
+
+    async def save(self) -> None:
+        """Write snapshots of what was given up, after ``stop``."""
+        await self._ownership.save()
 
     async def stop(self) -> None:
         """Commit what was processed, give everything up, and take nothing any more."""

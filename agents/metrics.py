@@ -14,7 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from schemas.reasons import EventNote, RejectReason, Rule, Status
+from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status
 from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ MODEL: Final = Label("model", (), "names of the policy's models")
 REJECT: Final = Label("reason", tuple(RejectReason))
 NOTE: Final = Label("note", tuple(EventNote))
 RULE: Final = Label("reason", tuple(rule.label for rule in Rule))
+REFUSAL: Final = Label("reason", tuple(SnapshotRefusal))
 STATUS: Final = Label("status", tuple(Status))
 
 METRICS: Final = (
@@ -98,6 +99,12 @@ METRICS: Final = (
         (PARTITION,),
         "changelog offsets still to be read before the partition is owned",
     ),
+    Metric("snapshots_read", "counter", "files", (), "snapshots read at assignments"),
+    Metric(
+        "snapshots_refused", "counter", "files", (REFUSAL,), "snapshots not used at assignments, by reason"
+    ),
+    Metric("snapshots_written", "counter", "files", (), "snapshots written of partitions given up"),
+    Metric("snapshots_failed", "counter", "files", (), "snapshots that could not be written"),
     Metric("fences", "counter", "holders", (), "foreign holders fenced"),
     Metric("stale_batches", "counter", "batches", (), "batches of an older assignment, dropped"),
     Metric("stale_events", "counter", "events", (), "events in them, which are fetched again"),
@@ -216,6 +223,31 @@ class Metrics:
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:  # noqa: ARG002
         """Count recovered records."""
         self._add("recovered_records", records)
+
+    def on_snapshot_read(self, partition: int, offset: int) -> None:
+        """Count it, and say it."""
+        log.warning("partition %d: snapshot read, the changelog is read from offset %d on", partition, offset)
+        self._add("snapshots_read", 1)
+
+    def on_snapshot_refused(self, partition: int, reason: SnapshotRefusal, detail: str) -> None:
+        """Count it by reason, and say it."""
+        log.warning(
+            "partition %d: snapshot not used, %s; the whole changelog is read (%s)", partition, detail, reason
+        )
+        self._add("snapshots_refused", 1, reason)
+
+    def on_snapshot_written(self, partition: int, size: int) -> None:
+        """Count it."""
+        log.info("partition %d: snapshot of %d bytes written", partition, size)
+        self._add("snapshots_written", 1)
+
+    def on_snapshot_failed(self, partition: int, error: OSError) -> None:
+        """Count it, and say it."""
+        log.error(
+            "partition %d: no snapshot, which can not be written (%s); its next owner reads the whole changelog",
+            partition, error,
+        )  # fmt: skip
+        self._add("snapshots_failed", 1)
 
     def on_acquired(self, partitions: frozenset[int], seconds: float) -> None:
         """Show the duration of a recovery."""

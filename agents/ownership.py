@@ -15,7 +15,7 @@ A producer writes to changelog partition p only while the key ``\0own:<its trans
 **Commit**: rows, outputs and positions, only of partitions that are held (``commit.py``).
 
 **Release**: one last transaction with everything processed and a tombstone of the own key in every
-partition. Nobody needs to be fenced after it.
+partition. Nobody needs to be fenced after it. Of what is not acquired again a snapshot is written.
 
 Why nobody commits behind the owner's back: only a producer whose key stands in the partition writes there.
 Of two that contend, the later one to commit step 3 reads the earlier one's key in step 4 and fences it.
@@ -24,6 +24,8 @@ step 4. There is one key *per holder*, so compaction cannot hide one holder behi
 
 **Where it may break, and what then**
 
+- has a snapshot (``snapshots.py``): it stands for the changelog up to its offset, and step 1 reads from the record
+  on with which its writer gave up; if the log holds another one there, the whole changelog is read.
 - dies in 1 or 2: nothing was written; a fenced holder was cut off for nothing, ends and is started again.
 - dies between 2 and 3: the fenced holder's key still stands; the next owner fences it once more.
 - dies in 3, outcome unknown: if the own key stands, the next owner fences this id; if not, it never held.
@@ -47,6 +49,8 @@ from typing import TYPE_CHECKING, Protocol
 from agents.changelog import HOLDER_PREFIX, HOLDS, ChangelogReader, holder_key, holder_of
 from agents.clients import Connection, transactional_producer
 from agents.progress import Progress
+from agents.snapshots import Found, Refused
+from schemas.reasons import SnapshotRefusal
 from schemas.topics import Input
 
 if TYPE_CHECKING:
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
 
     from agents.commit import Committer, Pair
     from agents.ports import DeliveryObserver, PartitionFactory, PartitionPort
+    from agents.snapshots import Snapshots
     from schemas.records import Batch
 
 
@@ -90,6 +95,10 @@ class Holding:
         self.committed: dict[Input, int] = {}
         self.is_loaded = False
         self.records_loaded = 0
+        self.released_at: int | None = None
+        """Changelog offset after the transaction that gave it up, while nobody has taken it since."""
+        self.left_by: str | None = None
+        """Who wrote the snapshot in memory, until its last record before the tail has been met in the log."""
 
 
 class Ownership:
@@ -104,18 +113,23 @@ class Ownership:
         open_changelog: Callable[[], ChangelogReader],
         new_partition: PartitionFactory,
         observer: DeliveryObserver,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.holdings: dict[int, Holding] = {}
         self.progress: Progress | None = None
         """How far the latest assignment's changelogs are read."""
         self._id, self._committer, self._fence = transactional_id, committer, fence
         self._open_changelog, self._new_partition, self._observer = open_changelog, new_partition, observer
+        self._snapshots = snapshots
+        self._saving: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
     async def acquire(self, partitions: set[int]) -> None:
         """Own exactly these partitions, with their committed state in memory (steps 1 to 5)."""
         async with self._lock:
             started = time.monotonic()
+            await self._saved()
+            lost = {number: self.holdings[number] for number in self.holdings.keys() - partitions}
             self.holdings = {number: self._kept(number) for number in sorted(partitions)}
             try:
                 await self._load()
@@ -124,6 +138,7 @@ class Ownership:
                 raise
             self._finish_loading(time.monotonic() - started)
             self._observer.on_acquired(frozenset(partitions), time.monotonic() - started)
+            self._saving = asyncio.create_task(self._save(lost), name="snapshots")
 
     async def commit(self, on_drained: Callable[[], None] = lambda: None) -> None:
         """Commit everything since the last commit, of all partitions.
@@ -135,6 +150,14 @@ class Ownership:
             batches = self._drained()
             on_drained()
             await self._write(batches, {})
+        if self._saving is not None and self._saving.done():
+            await self._saved()
+
+    async def save(self) -> None:
+        """Write snapshots of everything that was released, in the end."""
+        async with self._lock:
+            await self._saved()
+            await self._save(self.holdings)
 
     async def release(self) -> None:
         """Commit everything and give all partitions up; they stay in memory."""
@@ -143,9 +166,10 @@ class Ownership:
             if not held:
                 return
             marks: dict[int, list[Pair]] = {number: [(holder_key(self._id), None)] for number in held}
-            await self._write(self._drained(), marks)
+            ends = await self._write(self._drained(), marks)
             for number in held:
                 self.holdings[number].holders.discard(self._id)
+                self.holdings[number].released_at = ends[number]
             self._observer.on_released(frozenset(held))
 
     async def _load(self) -> None:
@@ -155,11 +179,19 @@ class Ownership:
                     await self._take_over(changelog)
 
     async def _take_over(self, changelog: ChangelogReader) -> None:
+        ends = await changelog.stable_ends(self.holdings)
+        for number, holding in self.holdings.items():
+            holding.released_at = None
+            if not holding.is_loaded:
+                self._restore(number, holding, ends[number])
+                await asyncio.sleep(0)
         starts = {number: holding.changelog_next for number, holding in self.holdings.items()}
         self.progress = progress = Progress(starts, self._observer)
+        progress.aim(ends)
         changelog.seek(starts)
-        ends = progress.aim(await changelog.stable_ends(self.holdings))
         await changelog.read_to(ends, self, progress.on_positions)
+        if self._start_anew(changelog):
+            await changelog.read_to(ends, self, progress.on_positions)
         while True:
             foreign = {number: holding.holders - {self._id} for number, holding in self.holdings.items()}
             for holder in sorted(set().union(*foreign.values())):
@@ -176,9 +208,61 @@ class Ownership:
         for number, holding in self.holdings.items():
             holding.changelog_next = await changelog.position(number)
 
+    def _restore(self, number: int, holding: Holding, end: int) -> None:
+        """Take the snapshot of a partition, if there is one: the tail begins with what its writer last wrote."""
+        if self._snapshots is None:
+            return
+        try:
+            found = self._snapshots.read(number, holding.port.layout, end)
+        except Refused as refused:
+            self._observer.on_snapshot_refused(number, refused.reason, refused.detail)
+            return
+        if found is not None:
+            holding.port.restore(found.state)
+            holding.changelog_next, holding.left_by = found.offset - 1, found.holder
+            self._observer.on_snapshot_read(number, found.offset)
+
+    def _refuse(self, number: int) -> None:
+        holding = self.holdings[number]
+        detail = f"the log does not hold at offset {holding.changelog_next} how {holding.left_by} left"
+        self._observer.on_snapshot_refused(number, SnapshotRefusal.NOT_IN_LOG, detail)
+        self.holdings[number] = Holding(self._new_partition(number))
+
+    def _start_anew(self, changelog: ChangelogReader) -> bool:
+        """Refuse snapshots whose tails hold nothing at all, not even how their writers left."""
+        unmet = [number for number, holding in self.holdings.items() if holding.left_by is not None]
+        for number in unmet:
+            self._refuse(number)
+            changelog.seek_one(number, 0)
+        return bool(unmet)
+
+    async def _save(self, holdings: Mapping[int, Holding]) -> None:
+        """Write the snapshots of partitions that were released, each in a thread; nobody changes them any more."""
+        for number, holding in sorted(holdings.items()):
+            if self._snapshots is None or holding.released_at is None:
+                continue
+            found = Found(holding.port.saved(), holding.released_at, self._id)
+            try:
+                size = await asyncio.to_thread(self._snapshots.write, number, found)
+            except OSError as error:
+                self._observer.on_snapshot_failed(number, error)
+            else:
+                self._observer.on_snapshot_written(number, size)
+
+    async def _saved(self) -> None:
+        """Wait for snapshots in the making; an exception of theirs is one of ours."""
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            await saving
+
     def take(self, partition: int, keys: list[bytes], values: list[bytes | None]) -> int | None:
         """Load what the changelog reader read (``ChangelogSink``)."""
         holding = self.holdings[partition]
+        if holding.left_by is not None:
+            if (keys[0], values[0]) != (holder_key(holding.left_by), None):
+                self._refuse(partition)
+                return 0
+            holding.left_by = None
         held = {at for at, key in enumerate(keys) if key.startswith(HOLDER_PREFIX)}
         if len(held) < len(keys) and holding.is_loaded:
             # Somebody else wrote here since it was loaded: what is in memory is not a prefix of the log.
@@ -198,13 +282,14 @@ class Ownership:
     def _drained(self) -> list[Batch]:
         return [holding.port.drain() for holding in self.holdings.values() if self._id in holding.holders]
 
-    async def _write(self, batches: list[Batch], marks: Mapping[int, Sequence[Pair]]) -> None:
+    async def _write(self, batches: list[Batch], marks: Mapping[int, Sequence[Pair]]) -> dict[int, int]:
         ends = await self._committer.commit(batches, marks)
         for batch in batches:
             self.holdings[batch.partition].committed = dict(batch.positions)
         for number, end in ends.items():
             holding = self.holdings[number]
             holding.changelog_next = max(holding.changelog_next, end)
+        return ends
 
     def _claim(self, others: set[str]) -> list[Pair]:
         return [(holder_key(self._id), HOLDS), *((holder_key(other), None) for other in sorted(others))]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from schemas.records import Batch, Chunk
+    from schemas.reasons import SnapshotRefusal
+    from schemas.records import Batch, Chunk, Snapshot
     from schemas.topics import Input
 
 
@@ -66,6 +67,16 @@ class PartitionPort(Protocol):
     def load(self, keys: list[bytes], values: list[bytes | None]) -> None:
         """Take a chunk of the changelog, in order, without holder keys."""
 
+    @property
+    def layout(self) -> bytes:
+        """The fingerprint of the layout of the rows in memory."""
+
+    def saved(self) -> Snapshot:
+        """Return all that the changelog holds, holder keys left out, right after everything was committed."""
+
+    def restore(self, saved: Snapshot) -> None:
+        """Take a snapshot of this layout, before anything of the changelog; its rows become the partition's."""
+
     def loaded(self) -> None:
         """Hear that the changelog has been read to its end."""
 
@@ -117,6 +128,18 @@ class DeliveryObserver(Protocol):
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:
         """A partition's changelog was read: how many records, and how long the whole recovery took."""
 
+    def on_snapshot_read(self, partition: int, offset: int) -> None:
+        """A snapshot was taken into memory; the changelog is read from its offset on."""
+
+    def on_snapshot_refused(self, partition: int, reason: SnapshotRefusal, detail: str) -> None:
+        """A snapshot is not used, and the whole changelog is read."""
+
+    def on_snapshot_written(self, partition: int, size: int) -> None:
+        """A snapshot of so many bytes was written."""
+
+    def on_snapshot_failed(self, partition: int, error: OSError) -> None:
+        """A snapshot could not be written: the next owner reads the whole changelog."""
+
     def on_acquired(self, partitions: frozenset[int], seconds: float) -> None:
         """The partitions are owned and their committed state is in memory."""
 
@@ -149,6 +172,18 @@ class NullObserver:
         """Ignore it."""
 
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:
+        """Ignore it."""
+
+    def on_snapshot_read(self, partition: int, offset: int) -> None:
+        """Ignore it."""
+
+    def on_snapshot_refused(self, partition: int, reason: SnapshotRefusal, detail: str) -> None:
+        """Ignore it."""
+
+    def on_snapshot_written(self, partition: int, size: int) -> None:
+        """Ignore it."""
+
+    def on_snapshot_failed(self, partition: int, error: OSError) -> None:
         """Ignore it."""
 
     def on_acquired(self, partitions: frozenset[int], seconds: float) -> None:

@@ -23,7 +23,7 @@ class Progress:
         self._observer = observer
         self._began_s = self._told_s = time.monotonic()
 
-    def aim(self, ends: Mapping[int, int]) -> Mapping[int, int]:
+    def aim(self, ends: dict[int, int]) -> dict[int, int]:
         """Take the ends that are to be reached, and return them."""
         self._ends |= ends
         return ends

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agents.numba_cache import use_cache
-from agents.topics import check_topics, partition_counts
+from agents.topics import changelog_identity, check_topics, partition_counts
 from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
     """
     first = settings.topic_prefix + INPUT_TOPICS[Input.LOGINS].name
     partitions = partition_counts(settings)[first] if mock else check_topics(settings)
+    identity = None if mock else changelog_identity(settings)
     use_cache()
     started = time.perf_counter()
     sys.stderr.write(
@@ -58,6 +59,7 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
             topic_prefix=settings.topic_prefix,
             commit_interval_ms=settings.commit_interval_ms,
             max_events_per_s=settings.max_events_per_s,
+            changelog_identity=identity,
             ready_behind_s=program.policy.grace_s + READY_BEHIND_S,
         ),
         lambda partition: Partition(program, partition=partition, partitions=partitions, observer=metrics),

@@ -5,12 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.errors import BrokerError, TopicsError
-from schemas.topics import CONTROL_TOPIC, INPUT_TOPICS, OUTPUT_TOPICS, TopicSpec, changelog_topic
+from schemas.topics import (
+    CONTROL_TOPIC,
+    INPUT_TOPICS,
+    OUTPUT_TOPICS,
+    TOMBSTONES_MS,
+    TopicSpec,
+    changelog_topic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +44,25 @@ def partition_counts(settings: Settings) -> dict[str, int]:
         BrokerError: it does not answer.
     """
     return _counts(_client(settings), settings)
+
+
+def changelog_identity(settings: Settings) -> str:
+    """Return what names the changelog so that no other one ever has the name: cluster, topic, id of the topic.
+
+    Raises:
+        TopicsError: the broker does not tell.
+    """
+    client = _client(settings)
+    name = settings.topic_prefix + changelog_topic(settings.application_id).name
+    answer = client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)[name]
+    try:
+        topic_id = answer.result(2 * TIMEOUT_S).topic_id
+        return f"{client.list_topics(name, timeout=TIMEOUT_S).cluster_id}/{name}/{topic_id}"
+    except KafkaException as error:
+        raise TopicsError(
+            f"topic {name!r} at {settings.broker} cannot be described ({error.args[0].str()}). Allow this client to "
+            "describe its topics."
+        ) from None
 
 
 def create_topics(settings: Settings, *, partitions: int, replication: int) -> list[str]:
@@ -130,6 +156,8 @@ def _misconfigured(found: Configs, specs: Specs, broker: str) -> list[str]:
 
 
 def _differences(found: Mapping[str, str], spec: TopicSpec) -> Iterator[tuple[str, str]]:
+    if spec.cleanup == "compact" and int(found["delete.retention.ms"]) < TOMBSTONES_MS:
+        yield f"delete.retention.ms={found['delete.retention.ms']}", f"delete.retention.ms={TOMBSTONES_MS}"
     if found["cleanup.policy"] != spec.cleanup:
         yield f"cleanup.policy={found['cleanup.policy']}", f"cleanup.policy={spec.cleanup}"
     if int(found["max.message.bytes"]) < spec.max_message_bytes and spec not in INPUT_TOPICS.values():
@@ -184,4 +212,6 @@ def _config(spec: TopicSpec) -> dict[str, str]:
     config = {"cleanup.policy": spec.cleanup, "max.message.bytes": str(spec.max_message_bytes)}
     if spec.retention_ms is not None:
         config["retention.ms"] = str(spec.retention_ms)
+    if spec.cleanup == "compact":
+        config["delete.retention.ms"] = str(TOMBSTONES_MS)
     return config

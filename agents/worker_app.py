@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agents.ports import PartitionFactory
 
 STOP_TIMEOUT_S: Final = 20.0
+SAVE_TIMEOUT_S: Final = 20.0
 GARBAGE_OBJECTS_MIN: Final = 50_000
 
 
@@ -112,6 +113,9 @@ async def _serve(app: WorkerApp, stop: asyncio.Event) -> NoReturn:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await app.stop()
+    with contextlib.suppress(TimeoutError):  # others own the partitions meanwhile: nobody waits for it
+        async with asyncio.timeout(SAVE_TIMEOUT_S):
+            await app.worker.save()
     leave(
         0
     )  # everything is committed and given up: what Faust's threads may still wait for is nothing of ours

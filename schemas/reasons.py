@@ -106,5 +106,17 @@ class Missing(StrEnum):
     WARMING_UP = "warming_up"
 
 
+class SnapshotRefusal(StrEnum):
+    """Why a snapshot file is not used, and the whole changelog is read."""
+
+    UNREADABLE = "unreadable"
+    DAMAGED = "damaged"
+    OTHER_LAYOUT = "other_layout"
+    FOREIGN = "foreign"
+    TOO_OLD = "too_old"
+    TOO_NEW = "too_new"
+    NOT_IN_LOG = "not_in_log"
+
+
 INSUFFICIENT_EVIDENCE = "insufficient_evidence"
 NOT_APPLICABLE = "not_applicable"

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
+TOMBSTONES_MS: Final = DAY_MS
+"""For so long a compacted topic keeps what says that a key was deleted, at least."""
 
 
 class Input(IntEnum):

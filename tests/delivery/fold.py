@@ -11,7 +11,9 @@ from collections import deque
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from schemas.records import Batch, Chunk, OutputRecord
+import numpy as np
+
+from schemas.records import Batch, Chunk, OutputRecord, Snapshot
 from schemas.topics import Input, Output
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class FoldPartition:
     """The smallest honest ``PartitionPort``."""
 
     waiting = False
+    layout = b"counts"
 
     def __init__(self, partition: int, every: int = EVERY) -> None:
         self.partition, self.every = partition, every
@@ -94,6 +97,16 @@ class FoldPartition:
                 self.counts[key] = list(ROW.unpack_from(value))
             else:
                 self._positions[Input(int(key.removeprefix(POSITION[:5])))] = int(value)
+
+    def saved(self) -> Snapshot:
+        keys = sorted(self.counts)
+        rows = np.array([list(ROW.pack(*self.counts[key])) for key in keys], np.uint8)
+        positions = [(POSITION % topic, b"%d" % at) for topic, at in self._positions.items() if at >= 0]
+        return Snapshot(self.layout, keys, rows.reshape(len(keys), ROW.size), {}, [], positions)
+
+    def restore(self, saved: Snapshot) -> None:
+        self.load(saved.keys, [row.tobytes() for row in saved.rows])
+        self.load([key for key, _ in saved.others], [value for _, value in saved.others])
 
     def loaded(self) -> None:
         pass

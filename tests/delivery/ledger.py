@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from agents.changelog import ChangelogReader
 from agents.clients import Connection, transactional_producer
 from agents.commit import Committer
 from agents.ownership import Fence, Ownership, TransactionFence
 from agents.ports import Commit, NullObserver
-from schemas.records import Batch, OutputRecord
+from schemas.records import Batch, OutputRecord, Snapshot
 from schemas.topics import Output
 from tests.delivery.fold import FoldPartition
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
+    from agents.snapshots import Snapshots
+    from schemas.reasons import SnapshotRefusal
     from tests.delivery.support import Application
 
 
@@ -49,6 +53,9 @@ class LedgerPartition(FoldPartition):
         for key, value in zip(keys, values, strict=True):
             self._apply(key, value)
 
+    def saved(self) -> Snapshot:
+        return Snapshot(self.layout, [], np.zeros((0, 0), np.uint8), {}, [], [*self.rows.items()])
+
     def _apply(self, key: bytes, value: bytes | None) -> None:
         if value is None:
             self.rows.pop(key, None)
@@ -70,12 +77,26 @@ class Watcher(NullObserver):
         self.commits: list[Commit] = []
         self.fenced: list[str] = []
         self.loaded: dict[int, int] = {}
+        self.snapshots: list[tuple[str, int, object]] = []
 
     def on_committed(self, commit: Commit) -> None:
         self.commits.append(commit)
 
     def on_fenced(self, transactional_id: str) -> None:
         self.fenced.append(transactional_id)
+
+    def on_snapshot_read(self, partition: int, offset: int) -> None:
+        self.snapshots.append(("read", partition, offset))
+
+    def on_snapshot_refused(self, partition: int, reason: SnapshotRefusal, detail: str) -> None:
+        assert detail
+        self.snapshots.append(("refused", partition, reason))
+
+    def on_snapshot_written(self, partition: int, size: int) -> None:
+        self.snapshots.append(("written", partition, size))
+
+    def on_snapshot_failed(self, partition: int, error: OSError) -> None:
+        self.snapshots.append(("failed", partition, error.errno))
 
     def on_loaded(self, partition: int, records: int, seconds: float) -> None:
         assert seconds >= 0
@@ -98,7 +119,9 @@ class Owner:
         await self.producer.stop()
 
 
-async def new_owner(application: Application, name: str, fence: Fence | None = None) -> Owner:
+async def new_owner(
+    application: Application, name: str, fence: Fence | None = None, snapshots: Snapshots | None = None
+) -> Owner:
     """Start an owner with a transactional id of its own."""
     connection = Connection(application.bootstrap)
     producer = await transactional_producer(connection, f"{application.name}-{name}")
@@ -110,5 +133,6 @@ async def new_owner(application: Application, name: str, fence: Fence | None = N
         open_changelog=lambda: ChangelogReader(connection, application.changelog),
         new_partition=LedgerPartition,
         observer=watcher,
+        snapshots=snapshots,
     )
     return Owner(producer, ownership, watcher)

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agents.metrics import METRICS, Metrics
 from agents.ports import Commit, Recovery
-from schemas.reasons import EventNote, RejectReason, Rule, Status
+from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status
 from schemas.topics import Input
 
 if TYPE_CHECKING:
@@ -58,6 +58,10 @@ def test_every_metric_moves() -> None:
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_stale(4)
     metrics.on_recovering(Recovery({3: 10}, {3: 4}, 0.5))
+    metrics.on_snapshot_read(3, 17)
+    metrics.on_snapshot_refused(3, SnapshotRefusal.DAMAGED, "its checksum is wrong")
+    metrics.on_snapshot_written(3, 4_096)
+    metrics.on_snapshot_failed(3, OSError(28, "No space left on device"))
     metrics.on_loaded(3, 10, 0.1)
     metrics.on_acquired(frozenset({3}), 0.2)
     metrics.on_gave_up_waiting(3)

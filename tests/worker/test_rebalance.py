@@ -1,7 +1,7 @@
 """Workers come and go on a real Kafka: who is ready when, and what is read from the changelog.
 
-w1  starts, reads the recording, ready ---------- keeps half of the partitions ------- gets the others back
-w2                                     joins, reads the changelog of its half, stops
+w1  starts, reads the recording, ready ------- keeps half of the partitions ------- gets the others back ---
+w2                                     joins, reads the changelog of its half, stops            starts, reads its snapshots
 """
 
 from __future__ import annotations
@@ -53,9 +53,19 @@ def test_a_worker_is_ready_when_it_is_up_to_date_and_keeps_what_it_does_not_lose
     assert len(kept) == len(bench.owned("w2")) == PARTITIONS // 2
     assert recovered(bench, "w1") == 0, "what it kept was read again"
     assert accounts(bench, "w1") == {number: held[number] for number in kept}
-    assert recovered(bench, "w2") > sum(held.values()) - sum(held[number] for number in kept)
+    whole = recovered(bench, "w2")
+    assert whole > sum(held.values()) - sum(held[number] for number in kept)
     assert bench.stop("w2") == 0
     while len(bench.owned("w1")) < PARTITIONS:
         bench.read(0.1)
     bench.until_ready("w1")
     assert accounts(bench, "w1") == held
+
+    assert recovered(bench, "w1") < whole / 4, "more than the tails of what it had given up was read"
+
+    bench.start("w2")
+    bench.until_ready("w2")
+    assert bench.metrics("w2")["latido_snapshots_read_total"] == PARTITIONS // 2, bench.log("w2")
+    assert recovered(bench, "w2") < whole / 4, "more than the tail was read"
+    assert accounts(bench, "w2") == {number: held[number] for number in bench.owned("w2")}
+    assert bench.metrics("w1")["latido_snapshots_written_total"] == PARTITIONS

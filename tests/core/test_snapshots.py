@@ -1,0 +1,199 @@
+"""A snapshot and the tail of the changelog give byte by byte what the whole changelog gives, through the file itself.
+
+first owner   days, under one program or two after each other | saved at the end of a day
+next owners                                                     more days, the last two of which reads either way
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from agents.partition import Partition
+from agents.simulation import Company, Rates, Span
+from agents.snapshots import Found, Snapshots
+from schemas.records import Chunk
+from schemas.topics import Input
+from streams.layout import VIEW_DUE, VIEW_SENT
+from tests.auditor.core import program_of
+from tests.auditor.scenarios import component, default_policy, model
+from tests.core.conftest import DAY_MS, START_MS
+
+if TYPE_CHECKING:
+    from agents.simulation import SimulatedEvent
+    from schemas.records import Snapshot
+    from streams.plan import Program
+
+    Log = list[tuple[bytes, bytes | None]]
+
+DAYS = 40
+few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@cache
+def company() -> list[list[SimulatedEvent]]:
+    """Return a small company's events by day."""
+    span = Span(seed=9, accounts=4, start_ms=START_MS, days=DAYS, volume=0.05, rates=Rates(2.0, 2.0, 0.05))
+    days: list[list[SimulatedEvent]] = [[] for _ in range(DAYS)]
+    for event in Company(span):
+        if event.topic is Input.ACCOUNT_FACTS and int(event.account_id[-1], 36) % 2:
+            continue  # nothing is known of some accounts
+        days[min(DAYS - 1, (event.occurred_ms - START_MS) // DAY_MS)].append(event)
+    return days
+
+
+@cache
+def programs() -> tuple[Program, Program]:
+    """Return two programs of different layouts, each with what the other has not."""
+    logins = component(
+        "logins", metric={"feature": "count", "source": "logins", "window_days": 7}, ramp=[[0, 0], [9, 100]]
+    )
+    longer = component(
+        "longer", metric={"feature": "count", "source": "logins", "window_days": 28}, ramp=[[0, 0], [9, 100]]
+    )
+    arr = component("arr", metric={"feature": "fact", "source": "arr"}, ramp=[[0, 0], [100_000, 100]])
+    rules = default_policy()["rules"]
+    return (
+        program_of(default_policy(models=["test"], rules=rules), {"test": model(logins, arr)}),
+        program_of(default_policy(models=["test"], rules={}), {"test": model(logins, longer)}),
+    )
+
+
+class Changelog:
+    """The changelog of a partition, and the owners who write to it one after the other."""
+
+    def __init__(self) -> None:
+        self.records: Log = []
+        self.owner: Partition
+
+    def take_over(self, program: Program, saved: Snapshot | None = None, start: int = 0) -> Partition:
+        """Load all of it, or a snapshot and the tail from ``start`` on, in chunks; the new owner writes from now on."""
+        self.owner = Partition(program, partition=0, partitions=1, keyed=False)
+        if saved is not None:
+            self.owner.restore(saved)
+        for first in range(start, len(self.records), 50):
+            chunk = self.records[first : first + 50]
+            self.owner.load([key for key, _ in chunk], [value for _, value in chunk])
+        self.owner.loaded()
+        return self.owner
+
+    def live(self, *days: int, commits: int) -> None:
+        """Take each day's events late in the day, in so many pieces of two commits each; a view that waits goes out alone."""
+        for day in days:
+            events = company()[day]
+            for part in range(commits):
+                some = events[part * len(events) // commits : (part + 1) * len(events) // commits]
+                until_ms = START_MS + day * DAY_MS + (part + 1) * DAY_MS // commits
+                self.take(some[::2], until_ms)
+                self.take(some[1::2], until_ms + 10_000)
+                self.take([], until_ms + 80_000)
+
+    def take(self, events: list[SimulatedEvent], until_ms: int) -> None:
+        owner = self.owner
+        for topic in Input:
+            values = [event.body for event in events if event.topic is topic]
+            if values:
+                first = owner.position(topic) + 1
+                offsets, stamps = np.arange(first, first + len(values)), np.full(len(values), -1)
+                owner.offer(topic, Chunk([None] * len(values), values, offsets, stamps))
+            owner.end_reached(topic, until_ms)
+        while owner.step(500) or owner.due_now():
+            pass
+        self.records += owner.drain().changelog
+
+
+def contents(owner: Partition) -> dict[str, Any]:
+    """Return all that an owner knows, by the names of accounts."""
+    accounts = owner.accounts
+    rows = range(len(accounts))
+    return {
+        "rows": {key: accounts._rows[row].tobytes() for row, key in enumerate(accounts.keys)},
+        "known": {key: accounts.cells.known[row].tolist() for row, key in enumerate(accounts.keys)},
+        "due": {key: int(accounts.cells.due[row]) for row, key in enumerate(accounts.keys)},
+        "facts": {accounts.keys[row]: accounts.cold.get(row, {}) for row in rows},
+        "fact cells": {key: accounts.cells.facts[row].tolist() for row, key in enumerate(accounts.keys)},
+        "moved": {accounts.keys[row] for row in np.nonzero(accounts._moved)[0]},
+        "names": sorted(accounts.names),
+        "positions": {topic: queue.progress for topic, queue in owner.merge.queues.items()},
+        "ids": owner._memory.saved(),
+        "ordinal": owner._memory._ordinal,
+        "beside": owner._beside,
+    }
+
+
+def through_a_file(owner: Partition, offset: int) -> Snapshot:
+    with TemporaryDirectory() as folder:
+        snapshots = Snapshots(Path(folder), "cluster/log/id")
+        snapshots.write(0, Found(owner.saved(), offset, "first"))
+        found = snapshots.read(0, owner.layout, offset)
+    assert found is not None
+    assert (found.offset, found.holder) == (offset, "first")
+    return found.state
+
+
+@few
+@given(
+    first=st.lists(st.integers(0, 1), min_size=1, max_size=3),
+    tail=st.lists(st.integers(0, 1), max_size=2),
+    commits=st.integers(1, 3),
+    last_days=st.integers(0, 8),
+    seed=st.integers(0, 1 << 30),
+)
+@example(first=[0, 1], tail=[0, 1], commits=1, last_days=3, seed=1)
+@example(first=[0, 1], tail=[], commits=1, last_days=0, seed=1)
+@example(first=[1], tail=[], commits=2, last_days=3, seed=2)
+def test_a_snapshot_and_the_tail_equal_the_whole_changelog(
+    first: list[int],
+    tail: list[int],
+    commits: int,
+    last_days: int,
+    seed: int,
+) -> None:
+    """Owners run either program, each for some days, the one that writes the snapshot perhaps none."""
+    days = iter(range(DAYS))
+    chance, log = np.random.default_rng(seed), Changelog()
+
+    def own(program: int, count: int) -> None:
+        log.take_over(programs()[program])
+        log.live(*(day for day, _ in zip(days, range(count), strict=False)), commits=commits)
+
+    for program in first[:-1]:
+        own(program, int(chance.integers(4, 9)))
+    own(first[-1], last_days)
+    saved, offset = through_a_file(log.owner, len(log.records)), len(log.records)
+    for program in tail:
+        own(program, int(chance.integers(1, 9)))
+    whole = contents(log.take_over(programs()[first[-1]]))
+    assert whole["positions"]
+    assert contents(log.take_over(programs()[first[-1]], saved, offset)) == whole
+    log.live(*(day for day, _ in zip(days, range(2), strict=False)), commits=1)
+    assert contents(log.take_over(programs()[first[-1]])) == contents(log.owner)
+
+
+def test_a_view_that_went_out_since_its_row_was_written_still_waits_in_the_snapshot() -> None:
+    log = Changelog()
+    owner = log.take_over(programs()[0])
+    log.live(*range(5), commits=1)
+    view_due = owner.accounts.cells.u8[: len(owner.accounts), VIEW_DUE]
+    assert VIEW_SENT in view_due, "no view went out in a commit of its own"
+    saved = owner.saved()
+    assert contents(log.take_over(programs()[0])) == contents(
+        log.take_over(programs()[0], saved, len(log.records))
+    )
+
+
+def test_a_partition_without_accounts_has_a_snapshot_too() -> None:
+    log = Changelog()
+    log.take_over(programs()[0])
+    saved = through_a_file(log.owner, 0)
+    assert (saved.keys, saved.rows.shape[0], saved.others) == ([], 0, [])
+    owner = log.take_over(programs()[0], saved)
+    assert len(owner.accounts) == 0
+    log.live(0, 1, 2, commits=1)
+    assert len(owner.accounts) == 4
