@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from agents.changelog import ChangelogReader
 from agents.clients import Connection
 from agents.partition import LAYOUT, META, POSITION, Partition
@@ -61,7 +63,7 @@ def from_files(files: Sequence[Path], program: Program, account: str) -> Account
             f"no event of {account!r} was taken from {places} ({others} other accounts are there{halted}). "
             "Check the id, letter by letter; `latido replay` writes down what was rejected, and why."
         )
-    (record,) = whole.accounts.take_changed([row])
+    (record,) = whole.accounts.records_of(np.array([row]))
     present_ms = max(whole.clock_ms, int(whole.accounts.cells.i64[row, NOW]))
     return AccountState(program, account, 0, 1, record, present_ms, whole.halted)
 
@@ -88,7 +90,7 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
         )
     whole = _loaded(program, partition, partitions, list(found.items()))
     now_ms = max(time.time_ns() // 1_000_000, int(whole.accounts.cells.i64[0, NOW]))
-    (record,) = whole.accounts.take_changed([0])
+    (record,) = whole.accounts.records_of(np.array([0]))
     return AccountState(program, account, partition, partitions, record, now_ms, whole.halted)
 
 

@@ -19,12 +19,12 @@ from streams.cells import AMOUNT_LEFT_OUT, LATE_FOR_RHYTHM, TOO_LATE
 from streams.clock import NEVER_MS
 from streams.decode import Decoder, Place
 from streams.events import EVENT_INPUT, no_events
-from streams.layout import VIEW_DUE, VIEW_SENT
+from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
 from streams.merge import Merge, Progress, Taken
 from streams.messages import Messages
 from streams.migration import describe
-from streams.view_queue import ViewQueue
+from streams.view_queue import ViewQueue, is_behind
 from streams.views import view_records
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Partition:
         self._output_bytes = 0
         self._urgent: set[int] = set()
         self._view_queue = ViewQueue()
+        self._views_wait = False
         self._wall_ms = NEVER_MS
         self._events = 0
         self._sweeping = False
@@ -202,9 +203,8 @@ class Partition:
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
-        rows = self.accounts.changed()
-        outputs = self._outputs + self._views(rows)
-        changelog = self.accounts.take_changed(rows) + self._memory.take_changed()
+        outputs = self._outputs + self._views(self.accounts.take_evaluated())
+        changelog = self.accounts.take_changed() + self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         beside = {
             POSITION + b"%d" % topic: _PROGRESS.pack(*progress)
@@ -229,13 +229,16 @@ class Partition:
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, changelog, outputs, offsets, events)
 
-    def _views(self, rows: list[int]) -> list[OutputRecord]:
-        due = self.accounts.cells.u8[:, VIEW_DUE]
-        self._view_queue.add(rows)
-        chosen = self._view_queue.take(self._urgent, self._wall_ms, self.clock_ms)
-        self._urgent = set()
-        due[rows] = 1
-        due[chosen] = np.where(self.accounts.cells.changed[chosen] == 1, 0, VIEW_SENT)
+    def _views(self, evaluated: list[int]) -> list[OutputRecord]:
+        urgent, self._urgent = self._urgent, set()
+        if is_behind(self._wall_ms, self.clock_ms):
+            self._views_wait = True
+            return []
+        due = self.accounts.cells.u8[: len(self.accounts), VIEW_DUE]
+        self._view_queue.add(np.nonzero(due)[0].tolist() if self._views_wait else evaluated)
+        self._views_wait = False
+        chosen = self._view_queue.take(urgent, self._wall_ms)
+        due[chosen] = 0
         return view_records(self.accounts, chosen)
 
     # -- recovery -----------------------------------------------------------------------------------------------
@@ -314,7 +317,7 @@ class Partition:
         """
         self.accounts.loaded()
         self._memory.loaded()
-        self._view_queue.add(np.nonzero(self.accounts.cells.u8[: len(self.accounts), VIEW_DUE])[0].tolist())
+        self._views_wait = True
 
     def position(self, topic: Input) -> int:
         """Return the last offset of the input that is folded in, -1 if none."""

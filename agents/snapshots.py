@@ -55,7 +55,7 @@ class Header(msgspec.Struct, frozen=True):
 class _Rest(msgspec.Struct, frozen=True):
     keys: list[bytes]
     tails: dict[int, bytes]
-    moved: list[int]
+    stale: list[int]
     others: list[tuple[bytes, bytes]]
 
 
@@ -106,7 +106,7 @@ class Snapshots:
             OSError: it cannot be written; then there is none.
         """
         state, path = found.state, self.path(partition)
-        rest = msgspec.msgpack.encode(_Rest(state.keys, state.tails, state.moved, state.others))
+        rest = msgspec.msgpack.encode(_Rest(state.keys, state.tails, state.stale, state.others))
         accounts, row_bytes = state.rows.shape
         header = Header(
             VERSION, self._changelog, partition, state.fingerprint.hex(), found.offset, found.holder,
@@ -161,7 +161,7 @@ class Snapshots:
             told = msgspec.msgpack.decode(rest, type=_Rest)
         except msgspec.DecodeError as error:
             raise Refused(SnapshotRefusal.DAMAGED, f"its end cannot be read ({error})") from None
-        state = Snapshot(bytes.fromhex(layout), told.keys, rows, told.tails, told.moved, told.others)
+        state = Snapshot(bytes.fromhex(layout), told.keys, rows, told.tails, told.stale, told.others)
         return Found(state, header.offset, header.holder)
 
     def _judge(self, header: Header, partition: int, layout: str, end: int) -> None:

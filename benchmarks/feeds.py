@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from agents.settings import Settings
 
+    Feed = Iterator[tuple[Input, bytes, bytes, int]]
+    """(input, account id, JSON, time in ms), in order of time."""
+
 DAY_MS: Final = 86_400_000
 BLOCK: Final = 100_000
 HISTORY_DAYS: Final = (70, 55, 40, 26, 12, 5)
@@ -41,10 +44,8 @@ PATHS: Final = (
 )
 
 
-def events(
-    count: int, accounts: int, start_ms: int, end_ms: int, seed: int
-) -> Iterator[tuple[Input, bytes, bytes, int]]:
-    """Yield ``count`` events as (input, account id, JSON, time in ms), times evenly from ``start_ms`` to ``end_ms``."""
+def events(count: int, accounts: int, start_ms: int, end_ms: int, seed: int) -> Feed:
+    """Yield ``count`` events, times evenly from ``start_ms`` to ``end_ms``."""
     random = np.random.default_rng(seed)
     for first in range(0, count, BLOCK):
         size = min(BLOCK, count - first)
@@ -61,8 +62,8 @@ def events(
             yield INPUTS[kind], *_line(f"e-{n}", TYPES[kind], who[i], at, body), at
 
 
-def history(accounts: int, end_ms: int) -> Iterator[tuple[Input, bytes, bytes, int]]:
-    """Yield a log-in of every account on each of ``HISTORY_DAYS``, in order of time."""
+def history(accounts: int, end_ms: int) -> Feed:
+    """Yield a log-in of every account on each of ``HISTORY_DAYS``."""
     for day in HISTORY_DAYS:
         at = end_ms - day * DAY_MS
         for who in range(accounts):
@@ -76,7 +77,7 @@ def _line(event_id: str, kind: str, who: int, at: int, body: str) -> tuple[bytes
     return account.encode(), text.encode()
 
 
-def produce(settings: Settings, feed: Iterator[tuple[Input, bytes, bytes, int]]) -> int:
+def produce(settings: Settings, feed: Feed) -> int:
     """Send a feed to the input topics, stamped when sent; return how many events there were."""
     producer = Producer(
         {
@@ -105,7 +106,7 @@ def produce(settings: Settings, feed: Iterator[tuple[Input, bytes, bytes, int]])
     return sent
 
 
-def record(path_handle: BinaryIO, feed: Iterator[tuple[Input, bytes, bytes, int]]) -> int:
+def record(path_handle: BinaryIO, feed: Feed) -> int:
     """Write a feed as a recorded file; return how many events there were."""
     count = 0
     for _, _, value, at in feed:

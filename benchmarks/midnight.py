@@ -12,9 +12,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from agents.numba_cache import use_cache
+from benchmarks import feeds
+from benchmarks.known_accounts import COMPUTED, EVENTS, computed, rows_of, under_names
 from benchmarks.processes import memory_mib
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from streams.plan import Program
 
 END_MS: Final = 1_790_000_000_000
-COMPUTED: Final = 10_000
-EVENTS: Final = 100_000
-CHUNK: Final = 5_000
 
 
 def main(accounts: int) -> None:
@@ -33,12 +30,11 @@ def main(accounts: int) -> None:
     from agents.program import load_program  # noqa: PLC0415 - after the cache is chosen
 
     program = load_program("default")
-    records = computed(program, END_MS)
-    values = [value for key, value in records if value is not None and key[0] != 0]
+    last_day = feeds.events(EVENTS, COMPUTED, END_MS - feeds.DAY_MS, END_MS, 1)
+    values, _ = rows_of(computed(program, END_MS - feeds.DAY_MS, (last_day, END_MS)), 1)
     before = memory_mib(os.getpid(), "VmRSS")
     partition, mib = loaded(program, values, accounts), memory_mib(os.getpid(), "VmRSS") - before
-    day = 86_400_000
-    pauses, cpu, outputs = midnight(partition, (END_MS // day + 1) * day)
+    pauses, cpu, outputs = midnight(partition, (END_MS // feeds.DAY_MS + 1) * feeds.DAY_MS)
     print(
         json.dumps(
             {
@@ -54,43 +50,13 @@ def main(accounts: int) -> None:
     )
 
 
-def computed(program: Program, end_ms: int) -> list[tuple[bytes, bytes | None]]:
-    """Return the changelog of ``COMPUTED`` accounts with a history and a day of events up to ``end_ms``."""
-    from agents.partition import Partition  # noqa: PLC0415
-    from benchmarks import feeds  # noqa: PLC0415
-    from schemas.records import Chunk  # noqa: PLC0415
-    from schemas.topics import Input  # noqa: PLC0415
-
-    partition = Partition(program, partition=0, partitions=1)
-    offsets = dict.fromkeys(Input, 0)
-    start_ms = end_ms - feeds.DAY_MS
-    for feed, until_ms in (
-        (feeds.history(COMPUTED, start_ms), start_ms),
-        (feeds.events(EVENTS, COMPUTED, start_ms, end_ms, 1), end_ms),
-    ):
-        taken: dict[Input, list[tuple[bytes, bytes]]] = {topic: [] for topic in Input}
-        for topic, key, value, _ in feed:
-            taken[topic].append((key, value))
-        for topic, records in taken.items():
-            for first in range(0, len(records), CHUNK):
-                keys, bodies = zip(*records[first : first + CHUNK], strict=True)
-                numbers = np.arange(offsets[topic], offsets[topic] + len(keys))
-                partition.offer(topic, Chunk(keys, bodies, numbers, np.full(len(keys), -1)))
-                offsets[topic] += len(keys)
-            partition.end_reached(topic, until_ms)
-        while partition.step(EVENTS) or partition.due_now():
-            pass
-    return partition.drain().changelog
-
-
 def loaded(program: Program, values: list[bytes], accounts: int) -> Partition:
     """Return a partition with so many accounts."""
     from agents.partition import Partition  # noqa: PLC0415
 
     partition = Partition(program, partition=0, partitions=1)
-    for first in range(0, accounts, len(values)):
-        keys = [b"account-%07d" % number for number in range(first, first + len(values))]
-        partition.load(keys, list(values))
+    for keys, some in under_names(values, accounts):
+        partition.load(keys, list(some))
     partition.loaded()
     return partition
 

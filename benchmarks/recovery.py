@@ -15,7 +15,8 @@ from agents.clients import Connection, transactional_producer
 from agents.commit import Committer, DeliveryTopics
 from agents.ports import NullObserver
 from agents.program import load_program
-from benchmarks.midnight import computed
+from benchmarks import feeds
+from benchmarks.known_accounts import COMPUTED, EVENTS, computed, rows_of
 from benchmarks.processes import cpu_s, memory_mib
 from benchmarks.worker import PARTITIONS, Worker
 from schemas.records import Batch
@@ -62,14 +63,16 @@ def recovery(worker: Worker) -> Recovery:
 
 
 async def _fill(settings: Settings, accounts: int) -> None:
-    records = computed(load_program("default"), time.time_ns() // 1_000_000)
-    rows = [value for key, value in records if value is not None and key[0] != 0]
-    others = [(key, value) for key, value in records if key[0] == 0]
+    end_ms = time.time_ns() // 1_000_000
+    last_day = feeds.events(EVENTS, COMPUTED, end_ms - feeds.DAY_MS, end_ms, 1)
+    rows, said = rows_of(
+        computed(load_program("default"), end_ms - feeds.DAY_MS, (last_day, end_ms)), PARTITIONS
+    )
     producer = await transactional_producer(Connection(settings.broker), f"{settings.topic_prefix}fill")
     topic = settings.topic_prefix + changelog_topic(settings.application_id).name
     committer = Committer(producer, DeliveryTopics(topic, {}), NullObserver())
     for partition in range(PARTITIONS):
-        await committer.commit([Batch(partition, _described(others), [], {}, 0)])
+        await committer.commit([Batch(partition, said, [], {}, 0)])
     for first in range(0, accounts, PARTITIONS * ROWS_AT_ONCE):
         batches = []
         for partition in range(PARTITIONS):
@@ -79,11 +82,3 @@ async def _fill(settings: Settings, accounts: int) -> None:
             batches.append(Batch(partition, pairs, [], {}, 0))
         await committer.commit(batches)
     await committer.stop()
-
-
-def _described(others: list[Pair]) -> list[Pair]:
-    """Return what stands beside the rows, of as many partitions as there are here, and without positions."""
-    from agents.partition import META, POSITION  # noqa: PLC0415 - after the cache of compiled code is chosen
-
-    meta: Pair = (META, b'{"partitions":%d}' % PARTITIONS)
-    return [meta, *(pair for pair in others if pair[0] != META and not pair[0].startswith(POSITION))]

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, Producer
 from agents.settings import Settings
 from agents.topics import create_topics
 from benchmarks import feeds
-from benchmarks.processes import cpu_s, environment, latido, memory_mib, start
+from benchmarks.processes import cpu_s, environment, latido, memory_mib, run_python, start
 from schemas.topics import INPUT_TOPICS, Input, Output
 from tests.servers.ports import free_ports
 
@@ -124,14 +124,14 @@ def throughput(
 ) -> dict[str, Cost]:
     """Run a job over a backlog of one day; return what it cost, and what bare reads of the same topics cost.
 
-    Every account has a history, read before the measured events, so that every component has its evidence.
+    Every account has a history, known before the measured events, so that every component has its evidence.
     """
     worker = Worker(broker, folder, JOBS[job])
     end_ms = round(time.time() * 1000) - feeds.DAY_MS // 24
-    known = feeds.produce(worker.settings, feeds.history(accounts, end_ms - feeds.DAY_MS))
-    worker.start()
-    worker.wait_for(known)
-    worker.stop()
+    known = (worker.settings.broker, worker.settings.topic_prefix, worker.settings.policy)
+    run_python(
+        "-m", "benchmarks.known_accounts", *known, *map(str, (PARTITIONS, accounts, end_ms - feeds.DAY_MS))
+    )
     feeds.produce(worker.settings, feeds.events(events, accounts, end_ms - feeds.DAY_MS, end_ms, seed))
     worker.start()
     worker.wait_for(1)

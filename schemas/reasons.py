@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from functools import cached_property, lru_cache
 from typing import Final
 
 
@@ -59,10 +60,16 @@ class Rule(IntEnum):
     USAGE_SURGE = 10
     UPGRADE_INTEREST = 11
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Return the name used on the wire."""
         return self.name.lower()
+
+
+@lru_cache(1 << len(Rule))
+def rules_in(mask: int) -> tuple[Rule, ...]:
+    """Return the rules whose bits are set, in rule order."""
+    return tuple(rule for rule in Rule if mask >> rule & 1)
 
 
 OPPORTUNITIES: Final = (Rule.REENGAGED, Rule.USAGE_SURGE, Rule.UPGRADE_INTEREST)
@@ -84,7 +91,7 @@ class Severity(IntEnum):
     WARNING = 1
     CRITICAL = 2
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Return the name used on the wire."""
         return self.name.lower()

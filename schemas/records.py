@@ -53,7 +53,7 @@ class Snapshot(NamedTuple):
     """All that the changelog of a partition holds up to an offset: of each key the last value.
 
     ``keys`` are accounts; ``rows`` (accounts, bytes of a row) uint8 are theirs, in the layout ``fingerprint``; ``tails`` what
-    stands behind some of them in the changelog, by number; ``moved`` the numbers of those that the changelog holds in
+    stands behind some of them in the changelog, by number; ``stale`` the numbers of those that the changelog holds in
     another layout. ``others`` are all other keys with their values.
     """
 
@@ -61,5 +61,5 @@ class Snapshot(NamedTuple):
     keys: list[bytes]
     rows: npt.NDArray[np.uint8]
     tails: dict[int, bytes]
-    moved: list[int]
+    stale: list[int]
     others: list[tuple[bytes, bytes]]

@@ -15,13 +15,24 @@ from schemas.catalogue import (
 from schemas.errors import StateError
 from schemas.records import Snapshot
 from streams.apply import FACT_UPDATE_COLUMNS
-from streams.cells import FACT_AT, FACT_EXPIRES, FACT_VALUE, NO_FACT, Cells, override_blocks, view
+from streams.cells import (
+    EVALUATED,
+    FACT_AT,
+    FACT_EXPIRES,
+    FACT_VALUE,
+    NO_FACT,
+    STALE,
+    WRITTEN,
+    Cells,
+    override_blocks,
+    view,
+)
 from streams.days import add_zone
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
 from streams.fact_cells import date_cell, expiry, number_cell
 from streams.kernel import advance, rearm, sweep
-from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, VIEW_DUE, VIEW_SENT, ZONE, row_dtype, template
+from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, row_dtype, template
 from streams.migration import migrate, read_description, unreadable
 from streams.stored import join_tail, join_values, read_tail, split_values
 
@@ -32,7 +43,7 @@ if TYPE_CHECKING:
 
     from schemas.events import AccountFacts
     from streams.clock import Clock
-    from streams.layout import Column
+    from streams.migration import Described
     from streams.plan import Program
     from streams.stored import ColdFact, Tail
 
@@ -57,10 +68,8 @@ class Accounts:
             name: len(program.facts) + target for name, target in program.overrides.items()
         }
         self._known_as = {knowledge.name: k for k, knowledge in enumerate(program.layout.knowledge)}
-        self._layouts: dict[bytes, list[Column]] = {}
+        self._layouts: dict[bytes, Described] = {}
         self._foreign: dict[bytes, bytes] = {}
-        self._moved = np.zeros(0, np.bool_)
-        """Which accounts the changelog holds in another layout; those beyond its end are not."""
         self._template = template(program.layout)
         self._rows = np.empty(_ROWS_MIN, self._template.dtype)
         self.cells = self._view(None)
@@ -213,30 +222,30 @@ class Accounts:
     @property
     def changed_bytes(self) -> int:
         """About how many bytes the changed rows take in the changelog, without their cold facts."""
-        return int(np.count_nonzero(self.cells.changed)) * self._rows.itemsize
+        return int(np.count_nonzero(self.cells.changed & WRITTEN)) * self._rows.itemsize
 
-    def changed(self) -> list[int]:
-        """Return the rows touched since ``take_changed``."""
-        return np.nonzero(self.cells.changed)[0].tolist()
+    def take_evaluated(self) -> list[int]:
+        """Return the rows that were evaluated since the last call."""
+        evaluated = np.nonzero(self.cells.changed & EVALUATED)[0]
+        self.cells.changed[evaluated] ^= EVALUATED
+        return evaluated.tolist()
 
-    def take_changed(self, rows: list[int]) -> list[tuple[bytes, bytes | None]]:
-        """Return the changelog records of ``changed`` rows, which then count as unchanged."""
-        changed = np.array(rows, np.int64)
-        self.cells.changed[changed] = 0
-        self._as_written(changed)
-        values = join_values(self.program.layout.fingerprint, self._rows[changed])
-        warming: list[bool] = np.any(self.cells.known[changed], axis=1).tolist()
-        if self.cold or any(warming):
+    def take_changed(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of the rows that are to be written."""
+        changed = np.nonzero(self.cells.changed & WRITTEN)[0]
+        self.cells.changed[changed] &= EVALUATED
+        return self.records_of(changed)
+
+    def records_of(self, chosen: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of rows."""
+        rows: list[int] = chosen.tolist()
+        values = join_values(self.program.layout.fingerprint, self._rows, chosen, self._template)
+        warming = set(chosen[np.any(self.cells.known[chosen], axis=1)].tolist())
+        if self.cold or warming:
             for i, row in enumerate(rows):
-                if warming[i] or row in self.cold:
+                if row in self.cold or row in warming:
                     values[i] += join_tail(self.cold.get(row, {}), self._unknown(row))
         return list(zip(map(self.keys.__getitem__, rows), values, strict=True))
-
-    def _as_written(self, rows: list[int] | npt.NDArray[np.int64]) -> None:
-        """Hear that the changelog holds these rows as they are, in this layout."""
-        if self._moved.any():
-            written = np.asarray(rows)
-            self._moved[written[written < len(self._moved)]] = False
 
     def _unknown(self, row: int) -> dict[str, int]:
         return {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
@@ -262,8 +271,9 @@ class Accounts:
             else:
                 self._foreign[key] = value
         if mine:
-            block, tails = split_values(mine, self._rows.dtype)
-            self._as_written(self._put(mine, block, self._knowledge(tails, len(block)), tails))
+            block, tails = split_values(mine, self._rows.dtype, self._template)
+            rows = self._put(mine, block, self._knowledge(tails, len(block)), tails)
+            self.cells.changed[rows] = 0
 
     def _knowledge(self, tails: Mapping[int, Tail], count: int) -> npt.NDArray[np.uint16]:
         known = np.zeros((count, len(self._known_as)), np.uint16)
@@ -296,21 +306,19 @@ class Accounts:
         return list(map(self._index.__getitem__, keys))
 
     def saved(self, others: list[tuple[bytes, bytes]]) -> Snapshot:
-        """Return all that the changelog holds, with what it holds of others; nothing may be changed since it was written.
+        """Return all that the changelog holds, with what it holds of others, once all that is to be written is.
 
-        The rows are not copied.
+        Rows are not copied. Some are ahead of the changelog: instants passed for them at which nothing was told.
         """
         count, cells = len(self), self.cells
-        assert not cells.changed.any(), "rows are changed and not yet written"
-        view_due = cells.u8[:count, VIEW_DUE]
-        view_due[view_due == VIEW_SENT] = 1
+        assert not (cells.changed & WRITTEN).any(), "rows are changed and not yet written"
         rows = self._rows[:count].view(np.uint8).reshape(count, self._rows.itemsize)
         warming = np.nonzero(np.any(cells.known[:count], axis=1))[0].tolist()
         tails = {
             row: join_tail(self.cold.get(row, {}), self._unknown(row)) for row in self.cold.keys() | warming
         }
-        moved = np.nonzero(self._moved)[0].tolist()
-        return Snapshot(self.program.layout.fingerprint, self.keys, rows, tails, moved, others)
+        stale = np.nonzero(cells.changed[:count] & STALE)[0].tolist()
+        return Snapshot(self.program.layout.fingerprint, self.keys, rows, tails, stale, others)
 
     def restore(self, saved: Snapshot) -> None:
         """Take the accounts of a snapshot of this layout, its rows without copying, before anything of the changelog."""
@@ -323,33 +331,30 @@ class Accounts:
         tails = {row: read_tail(tail) for row, tail in saved.tails.items()}
         self.cold = {row: facts for row, (facts, _) in tails.items()}
         self.cells.known[:] = self._knowledge(tails, len(self))
-        self._moved = np.zeros(len(self), np.bool_)
-        self._moved[saved.moved] = True
+        self.cells.changed[saved.stale] = STALE
 
-    def _migrate(self) -> npt.NDArray[np.bool_]:
-        """Read the rows of other layouts, some at a time; return which accounts they are."""
+    def _migrate(self) -> None:
+        """Read the rows of other layouts, some at a time."""
         by_layout: dict[bytes, list[bytes]] = {}
         for key, value in self._foreign.items():
             by_layout.setdefault(value[:FINGERPRINT_BYTES], []).append(key)
-        migrated: list[int] = []
         for fingerprint, keys in by_layout.items():
-            columns = self._layouts.get(fingerprint)
-            if columns is None:
+            described = self._layouts.get(fingerprint)
+            if described is None:
                 raise unreadable(fingerprint, len(keys))
+            dtype = row_dtype(described.columns)
+            fresh = np.frombuffer(described.fresh, dtype) if described.fresh else None
             for start in range(0, len(keys), MIGRATED_AT_ONCE):
                 some = {key: self._foreign.pop(key) for key in keys[start : start + MIGRATED_AT_ONCE]}
-                old, tails = split_values(some, row_dtype(columns))
+                old, tails = split_values(some, dtype, fresh)
                 unknown = {name: np.zeros(len(old), np.int64) for _, told in tails.values() for name in told}
                 for i, (_, told) in tails.items():
                     for name, day in told.items():
                         unknown[name][i] = day
-                block, known = migrate(columns, old, unknown, self.program.layout)
-                migrated += self._put(some, block, known, tails)
+                block, known = migrate(described.columns, old, unknown, self.program.layout)
+                rows = self._put(some, block, known, tails)
+                self.cells.changed[rows] = STALE
         self._layouts.clear()
-        marks = np.zeros(len(self), np.bool_)
-        marks[: len(self._moved)] = self._moved
-        marks[migrated] = True
-        return marks
 
     def loaded(self) -> None:
         """Read what was written under other layouts, and derive what is not written: facts, zones, next due instants.
@@ -357,7 +362,7 @@ class Accounts:
         Raises:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
-        self._moved = self._migrate()
+        self._migrate()
         facts = len(self.program.facts)
         for row, known in self.cold.items():
             for name in known.keys() & self._slots.keys():
@@ -379,7 +384,7 @@ class Accounts:
                     "Install the newest tzdata."
                 )
             self.cells.zone[: len(self)][codes == code] = number
-        rearm(self.cells, self.plan, self._moved)
+        rearm(self.cells, self.plan, len(self))
 
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""

@@ -24,8 +24,8 @@ class Cells(NamedTuple):
     int64 holds value, time and expiry of each fact that the plan reads; ``block`` (rows,) int64 which of ``overrides``
     (blocks, targets, 3) int64 is the account's, -1 for none; ``zone`` (rows,) int64 the number of the zone in force;
     ``known`` (rows, knowledge) uint16 the newest day of which each knowledge may lack something, 0 for none;
-    ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 marks rows to be committed; ``parts`` (components + 1,)
-    int64 is scratch, its last cell the score of the model ``value``
+    ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be
+    ``WRITTEN``, ``STALE``; ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value``
     at this evaluation; ``notes`` (NOTES,) int64 counts what is remarkable about events.
     """
 
@@ -45,6 +45,8 @@ class Cells(NamedTuple):
     notes: npt.NDArray[np.int64]
 
 
+EVALUATED, WRITTEN, STALE = 1, 2, 4
+"""Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written."""
 LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, NOTES = range(4)
 
 

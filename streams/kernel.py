@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from streams import effects as fx
 from streams.apply import apply_event, apply_facts
 from streams.bands import next_band
+from streams.cells import EVALUATED, STALE, WRITTEN
 from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel, reference
 from streams.conditions import CLOSED, GOOD_NEWS, RULES, account_kind
@@ -22,6 +23,7 @@ from streams.events import (
 from streams.evidence import gather_evidence
 from streams.layout import (
     ABSENT,
+    DAY,
     EPISODE,
     EPISODE_SINCE,
     NO_OVERRIDE,
@@ -30,6 +32,7 @@ from streams.layout import (
     OPEN,
     SEVERITY,
     UNSET,
+    VIEW_DUE,
 )  # fmt: skip
 from streams.metrics import half_up
 from streams.move import move_to
@@ -69,6 +72,9 @@ if TYPE_CHECKING:
     from streams.plan import Plan
 
 INSUFFICIENT, NOT_APPLICABLE = 0, 1
+WRITE_DAYS = 4
+"""An instant at which nothing is told need not be written: whoever reads the row fires it again, to the same end. But so that
+there are few of them, a row is written on one of so many days, different rows on different days."""
 
 
 @kernel
@@ -247,7 +253,8 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
         moving = moving or moves
     reconsider(cells, plan, effects, row, event, cause, now)
     cells.due[row] = next_due(cells, plan, row, moving, now)
-    cells.changed[row] = 1
+    cells.changed[row] |= EVALUATED
+    cells.u8[row, VIEW_DUE] = 1
 
 
 @kernel
@@ -256,10 +263,13 @@ def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until
     while cells.due[row] <= until:
         if not room(effects, plan):
             return False
-        now = int64(cells.due[row])
+        now, told = int64(cells.due[row]), int64(effects.used[0])
         move_to(cells, plan, row, now)
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
         evaluate(cells, plan, effects, row, event, cause, now)
+        is_day_of_writing = (int64(cells.u16[row, DAY]) + row) % WRITE_DAYS == 0
+        if effects.used[0] > told or cells.changed[row] & STALE or is_day_of_writing:
+            cells.changed[row] |= WRITTEN
     return True
 
 
@@ -305,6 +315,7 @@ def advance(
             apply_event(cells, plan, row, events[event])
             cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
             evaluate(cells, plan, effects, row, event, fx.BY_EVENT, now)
+            cells.changed[row] |= WRITTEN
         move_clock(clock, events[event, EVENT_INPUT], events[event, EVENT_KEY], grace_ms)
         cursors[0] += 1
 
@@ -329,17 +340,11 @@ def sweep(
 
 
 @entry
-def rearm(cells: Cells, plan: Plan, migrated: npt.NDArray[np.bool_]) -> None:
-    """Recompute what is derived after a load: the next due instant, of a migrated row its next midnight at the latest.
-
-    Args:
-        cells: the accounts.
-        plan: what to compute.
-        migrated: (accounts,) bool.
-    """
+def rearm(cells: Cells, plan: Plan, accounts: int) -> None:
+    """Recompute what is derived after a load: the next due instant, of a stale row its next midnight at the latest."""
     cells, plan = reference(cells), reference(plan)
-    for row in range(len(migrated)):
-        now, moving = int64(cells.i64[row, NOW]), bool(migrated[row])
+    for row in range(accounts):
+        now, moving = int64(cells.i64[row, NOW]), bool(cells.changed[row] & STALE)
         if now == UNSET:
             continue
         for m in range(plan.models.shape[0]):

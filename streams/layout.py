@@ -1,7 +1,7 @@
 """The layout of an account's row: named columns of cells, fixed ones first, then what the models and rules in force need.
 
 A row is one element of a structured array with a field per cell type (``i64``, ``f64``, ``i32``, ``u16``, ``u8``),
-so its bytes are its changelog value. Slots are indices into a field; constants name the fixed ones, a ``Layout``
+so its bytes, packed, are its changelog value. Slots are indices into a field; constants name the fixed ones, a ``Layout``
 holds the others, ``ABSENT`` for what nothing in force reads.
 """
 
@@ -34,8 +34,8 @@ NO_DAILY: Final = 65_535
 ABSENT: Final = -1
 """A slot of something that is not laid out."""
 
-STATE_VERSION: Final = 1
-"""What the cells of a column mean, whatever the layout: raised with a change of that, and only then."""
+STATE_VERSION: Final = 2
+"""What the cells of a column mean and how a row stands in the changelog (1: unpacked): raised with a change of that."""
 FINGERPRINT_BYTES: Final = 8
 TYPES: Final = {"i64": np.int64, "f64": np.float64, "i32": np.int32, "u16": np.uint16, "u8": np.uint8}
 _FIXED: Final = {
@@ -57,8 +57,6 @@ EPISODE, OPPORTUNITY, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, Z
     DAY, FIRST_DAY, LAST_ACTIVE_DAY, LAST_EVENT_DAY, GAPS, GAPS_KNOWN, RISK_COUNT, OPEN, RETURNED_DAY, SILENT_DAYS,
 ) = range(10)  # fmt: skip
 SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, USER_SEEN = range(5)
-VIEW_SENT: Final = 2
-"""Of a cell ``VIEW_DUE`` in memory: the view went out since the row was written, where it still waits (1)."""
 RULE_GONE, GOOD_RULE_GONE = 14, 15
 """Bits of ``OPEN`` above those of the rules: a reason was open whose rule, of disengagement or opportunity, is no longer
 in force."""

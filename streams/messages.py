@@ -54,6 +54,7 @@ from schemas.reasons import (
     Rule,
     Severity,
     Status,
+    rules_in,
 )
 from schemas.records import OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from streams.plan import Program
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTES: Final = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(1440))
 _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)
 _ENDED_BY: Final = {
     Rule.SILENCE: ResolvedBy.ACTIVITY,
@@ -80,13 +82,14 @@ _ENDED_BY: Final = {
 
 
 @lru_cache(maxsize=4096)
-def _second_text(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
+def _day_text(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def instant_text(t: int) -> str:
     """Return an instant in ms as RFC 3339 UTC with milliseconds."""
-    return f"{_second_text(t // 1000)}.{t % 1000:03d}Z"
+    minute, millisecond = divmod(t, 60_000)
+    return f"{_day_text(minute // 1440)}T{_MINUTES[minute % 1440]}:{millisecond // 1000:02d}.{millisecond % 1000:03d}Z"
 
 
 def points(thousandths: int) -> float | None:
@@ -101,15 +104,16 @@ def identity(*parts: object) -> str:
 
 def cloud_event(topic: Output, source: str, identifier: str, time: str) -> tuple[tuple[str, bytes], ...]:
     """Return the CloudEvents 1.0 attributes that ride in the headers of an output."""
-    return (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", identifier.encode()),
-        ("ce_type", CLOUD_EVENT_TYPES[topic].encode()),
-        ("ce_source", f"/latido/{source}".encode()),
-        ("ce_time", time.encode()),
-    )
+    kind, where = _kind_and_source(topic, source)
+    return (_SPECVERSION, ("ce_id", identifier.encode()), kind, where, ("ce_time", time.encode()))
 
 
+@lru_cache(maxsize=256)
+def _kind_and_source(topic: Output, source: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return ("ce_type", CLOUD_EVENT_TYPES[topic].encode()), ("ce_source", f"/latido/{source}".encode())
+
+
+_SPECVERSION: Final = ("ce_specversion", b"1.0")
 OVERRIDE: Final = "override"
 """The pseudo-component that carries what manual judgement adds to the evidence."""
 
@@ -224,7 +228,7 @@ class Messages:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
         status, severity = _STATUSES[line[fx.STATUS]], Severity(line[fx.SEVERITY]).label
         since, ordinal = line[fx.SINCE], line[fx.EPISODE_ORDINAL]
-        rules = [rule for rule in Rule if line[fx.REASONS] >> rule & 1]
+        rules = rules_in(line[fx.REASONS])
         reasons = [
             reason(self._program, rule, line[fx.RULE_SINCE + rule], line[fx.EVIDENCE :]) for rule in rules
         ]

@@ -34,17 +34,20 @@ class _Version(msgspec.Struct):
     state_version: int
 
 
-class _Description(_Version):
+class Described(_Version):
+    """What is needed to read rows of a layout: its columns, and the bytes of its fresh row (state version 1: none)."""
+
     columns: list[Column]
+    fresh: bytes = b""
 
 
 def describe(layout: Layout) -> bytes:
     """Return all that is needed to read rows of a layout, as JSON."""
-    return msgspec.json.encode(_Description(STATE_VERSION, list(layout.columns)))
+    return msgspec.json.encode(Described(STATE_VERSION, list(layout.columns), template(layout).tobytes()))
 
 
-def read_description(text: bytes) -> list[Column]:
-    """Return the columns of a layout that was described.
+def read_description(text: bytes) -> Described:
+    """Return a layout that was described.
 
     Raises:
         StateError: its cells mean something that this program does not know.
@@ -55,7 +58,7 @@ def read_description(text: bytes) -> list[Column]:
             f"The account table was written by a newer latido: its state version is {version}, this program reads up to "
             f"{STATE_VERSION}. Upgrade this worker, {_WAY_OUT}"
         )
-    return msgspec.json.decode(text, type=_Description).columns
+    return msgspec.json.decode(text, type=Described)
 
 
 def unreadable(fingerprint: bytes, accounts: int) -> StateError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from streams.compiled import int64, kernel
 from streams.layout import ABSENT, BITS, DAY, WIDE
 from streams.plan import CURRENCY, LAST_DAY_SLOT, RING_BIT, RING_DAYS, RING_OFFSET, RING_WIDTH
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from streams.cells import Cells
@@ -130,25 +131,52 @@ def tile(cells: Cells, plan: Plan, row: int, ring: int, number: int) -> int:
 
 
 @kernel
+def cells_sum(cells: npt.NDArray[np.uint16], first: int, count: int) -> tuple[int, int]:
+    """Return the sum of some cells of a row, and how many of them are above zero."""
+    total, above = int64(0), int64(0)
+    for i in range(
+        np.uint64(first), np.uint64(first + count)
+    ):  # of no sign: negative indices need not be looked for
+        cell = int64(cells[i])
+        total += cell
+        above += cell > 0
+    return total, above
+
+
+@kernel
+def window(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> tuple[int, int]:
+    """Return the sum of the counts of days first..last, both within the ring, and the number of days with any."""
+    days, offset, width = (
+        plan.rings[ring, RING_DAYS],
+        plan.rings[ring, RING_OFFSET],
+        plan.rings[ring, RING_WIDTH],
+    )
+    number, count = first % days, last - first + 1
+    before_end = min(count, days - number)
+    if width == WIDE:
+        total, above = cells_sum(cells.u16[row], offset + number, before_end)
+        more, more_above = cells_sum(cells.u16[row], offset, count - before_end)
+        return total + more, above + more_above
+    if width == BITS:
+        bits = int64(0)
+        for day in range(first, last + 1):
+            bits += get_bit(cells.u8[row], offset, day % days)
+        return bits, bits
+    total, above = cells_sum(cells.u8[row], offset + number, before_end)
+    more, more_above = cells_sum(cells.u8[row], offset, count - before_end)
+    return total + more, above + more_above
+
+
+@kernel
 def window_sum(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the sum of the counts of days first..last, both within the ring."""
-    days, total = plan.rings[ring, RING_DAYS], int64(0)
-    number = first % days
-    for _ in range(last - first + 1):
-        total += tile(cells, plan, row, ring, number)
-        number = number + 1 if number + 1 < days else int64(0)
-    return total
+    return window(cells, plan, row, ring, first, last)[0]
 
 
 @kernel
 def window_days(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the number of days of first..last with a count above zero."""
-    days, total = plan.rings[ring, RING_DAYS], int64(0)
-    number = first % days
-    for _ in range(last - first + 1):
-        total += tile(cells, plan, row, ring, number) > 0
-        number = number + 1 if number + 1 < days else int64(0)
-    return int64(total)
+    return window(cells, plan, row, ring, first, last)[1]
 
 
 @kernel

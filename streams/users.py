@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from streams.compiled import int64, kernel
 from streams.layout import BUCKETS, DAY, USER_DAYS, USER_SEEN
 from streams.plan import USERS
@@ -43,14 +45,22 @@ def mark_user(cells: Cells, plan: Plan, row: int, bucket: int, day: int) -> None
 
 
 @kernel
+def marks(today: int, window: int) -> tuple[int, int, int]:
+    """Return (first, end, from): in the last ``window`` days are the cells of first..end - 1, and those of from on."""
+    if today >= window:
+        return today - window + 1, today + 1, USER_DAYS + 1
+    return int64(1), today + 1, today - window + 1 + USER_DAYS
+
+
+@kernel
 def users(cells: Cells, plan: Plan, row: int, window: int, longer: int) -> tuple[int, int]:
     """Return about how many distinct users were active in the last ``window`` days, and in the last ``longer`` days."""
-    first, today, marked, more = plan.scalars[USERS], int64(cells.u16[row, DAY]) % USER_DAYS + 1, 0, 0
-    for i in range(first, first + BUCKETS):
-        cell = int64(cells.u8[row, i])
-        days = (
-            today - cell if today >= cell else today - cell + USER_DAYS
-        )  # what `age` says, without its division
-        marked += cell != 0 and days < window
-        more += cell != 0 and days < longer
-    return int64(plan.users[marked]), int64(plan.users[more])
+    first, today = plan.scalars[USERS], int64(cells.u16[row, DAY]) % USER_DAYS + 1
+    buckets, few, many = cells.u8[row, first : first + BUCKETS], int64(0), int64(0)
+    begin, end, old = marks(today, window)
+    longer_begin, longer_end, longer_old = marks(today, longer)
+    for i in range(np.uint64(BUCKETS)):  # of no sign: negative indices need not be looked for
+        cell = int64(buckets[i])
+        few += (begin <= cell < end) | (cell >= old)
+        many += (longer_begin <= cell < longer_end) | (cell >= longer_old)
+    return int64(plan.users[few]), int64(plan.users[many])

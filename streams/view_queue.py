@@ -19,6 +19,11 @@ VIEWS_MAX: Final = 200
 """Views of one drain, beside those that go out at once."""
 
 
+def is_behind(wall_ms: int, clock_ms: int) -> bool:
+    """Tell whether a partition is so far behind the wall time (ms UTC) that its views wait."""
+    return wall_ms - clock_ms >= BEHIND_MS
+
+
 class ViewQueue:
     """The rows of one partition whose views wait; bounded by the number of its accounts."""
 
@@ -33,10 +38,8 @@ class ViewQueue:
             self._due_ms[row] = self._sent_ms.get(row, 0) + VIEW_EVERY_MS
             heappush(self._order, (self._due_ms[row], row))
 
-    def take(self, urgent: set[int], wall_ms: int, clock_ms: int) -> list[int]:
-        """Return the rows whose views go out now, at wall time ``wall_ms`` (ms UTC) and the partition's clock."""
-        if wall_ms - clock_ms >= BEHIND_MS:
-            return []
+    def take(self, urgent: set[int], wall_ms: int) -> list[int]:
+        """Return the rows whose views go out now, at wall time ``wall_ms`` (ms UTC)."""
         chosen = list(urgent & self._due_ms.keys())
         for row in chosen:
             del self._due_ms[row]

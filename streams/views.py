@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from schemas.outputs import AccountView, ComponentScore, DimensionScore, Episode, ModelScore
-from schemas.reasons import Missing, Rule, Severity
+from schemas.reasons import Missing, Severity, rules_in
 from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.cells import FOREVER
@@ -152,7 +152,7 @@ def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode
             continue
         since = int(cells.i64[row, EPISODE_SINCE + number])
         ordinal = int(cells.i32[row, EPISODE + number])
-        rules = [rule for rule in Rule if mine >> rule & 1]
+        rules = rules_in(mine)
         found.append(
             Episode(
                 episode_id=identity(story.episode, accounts.names[row], since, ordinal),

@@ -47,6 +47,8 @@ TEN: Final = 10
 
 def number_text(number: float) -> str:
     """Return a number as a person reads it: ``4.75``, ``2.5``, ``12.3``, ``3``."""
+    if isinstance(number, int):
+        return str(number)
     text = f"{number:.2f}" if number < TEN else f"{number:.1f}"
     return text.rstrip("0").rstrip(".")
 
@@ -66,7 +68,7 @@ def counts_text(noun: str, *counts: tuple[int, str]) -> str:
     """Return counts that are not zero, the noun with the first: ``1 payment late, 2 failed``; empty if all are zero."""
     told = [(number, what) for number, what in counts if number]
     return ", ".join(
-        f"{number if place else many(number, noun)} {what}" for place, (number, what) in enumerate(told)
+        [f"{number if place else many(number, noun)} {what}" for place, (number, what) in enumerate(told)]
     )
 
 

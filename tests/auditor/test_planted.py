@@ -65,7 +65,7 @@ GOOD_SINCES = (
 )
 BUGS = (
     # --- windows, counts, amounts
-    Bug("a window is short of a tile", tiles.window_sum, "range(last - first + 1)", "range(last - first)"),
+    Bug("a window is short of a tile", tiles.window, "last - first + 1", "last - first"),
     Bug(
         "an event counts for the day before",
         apply.apply_event,

@@ -55,7 +55,7 @@ def test_an_index_out_of_bounds_is_an_error(program: Program, where: str) -> Non
     event = np.zeros((1, no_events().shape[1]), np.int64)
     event[0, EVENT_ROW] = rows
     calls = {
-        "in an entry": lambda: rearm(accounts.cells, accounts.plan, np.zeros(rows + 1, np.bool_)),
+        "in an entry": lambda: rearm(accounts.cells, accounts.plan, rows + 1),
         "in a function that entries share": lambda: accounts.advance(
             event, [], Merge(0).clock(), lambda _: None
         ),

@@ -16,7 +16,7 @@ from agents.partition import LAYOUT, Partition
 from schemas.errors import StateError
 from schemas.records import Batch, Chunk
 from schemas.topics import Input, Output
-from streams.layout import NOW
+from streams.layout import NOW, STATE_VERSION
 from streams.metrics import metric
 from tests.auditor.core import program_of
 from tests.auditor.scenarios import component, default_policy, model
@@ -148,13 +148,13 @@ async def test_an_owner_refuses_what_a_newer_worker_wrote(
     newer = await Worker(application, "newer", counting(7)).start()
     port = await newer.own()
     key = LAYOUT + newer.program.layout.fingerprint
-    port._beside[key] = text = b'{"state_version":2,"columns":[]}'
+    port._beside[key] = text = b'{"state_version":%d,"columns":[]}' % (STATE_VERSION + 1)
     await newer.work(0)
     await newer.ownership.release()
     committer = newer.ownership._committer
     await committer.commit([Batch(0, [(key, text)], [], {}, 0)], {})
     older = await Worker(application, "older", counting(7)).start()
-    with pytest.raises(StateError, match="state version is 2"):
+    with pytest.raises(StateError, match=f"state version is {STATE_VERSION + 1}"):
         await older.own()
     for worker in (newer, older):
         await worker.vanish()

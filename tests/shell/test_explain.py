@@ -12,6 +12,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import Producer
@@ -379,7 +380,7 @@ class Committed:
         rows, layout = machine.accounts.existing(), machine.accounts.program.layout
         pairs: list[tuple[bytes, bytes | None]] = [
             (holder_key("w1"), HOLDS),
-            *machine.accounts.take_changed(rows),
+            *machine.accounts.records_of(np.array(rows, np.int64)),
             (b"\0meta", b'{"partitions":%d}' % machine._partitions),
             (LAYOUT + layout.fingerprint, describe(layout)),
             (holder_key("w1"), None),

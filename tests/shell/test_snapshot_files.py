@@ -51,7 +51,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     assert read is not None
     assert read.state.rows.tobytes() == found().state.rows.tobytes()
     assert read.state.rows.flags.writeable
-    for name in ("fingerprint", "keys", "tails", "moved", "others"):
+    for name in ("fingerprint", "keys", "tails", "stale", "others"):
         assert getattr(read.state, name) == getattr(found().state, name)
     assert (read.offset, read.holder) == (40, "app-1")
     assert files.read(1, LAYOUT, 40) is None
