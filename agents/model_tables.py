@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.settings import Settings
-    from schemas.model_file import ModelFile
+    from schemas.model_file import Dimension, ModelFile
     from schemas.policy import Policy
     from streams.layout import Layout
 
@@ -35,7 +35,7 @@ class Kept(NamedTuple):
     size_bytes: int
 
 
-def weight_of_events(model: ModelFile) -> int:
+def weight_of_events(model: ModelFile | Dimension) -> int:
     """Return the weight of the components that need no fact; over the denominator it is their coverage."""
     return sum(part.weight for part in model.components if part.metric.feature != "fact")
 
@@ -65,7 +65,11 @@ def models_table(policy: str, models_dir: Path | None) -> str:
 
 def _model_row(model: ModelFile, enabled: str, source: str) -> list[str]:
     whole, seen = model.denominator, weight_of_events(model)
-    enough = seen >= model.min_coverage * whole
+    parts = [
+        (seen, whole),
+        *((weight_of_events(axis), axis.weight) for axis in model.dimensions if model.grid),
+    ]
+    enough = all(found > 0 and found >= model.min_coverage * of for found, of in parts)
     facts = ", ".join(f"{name} +{weight}/{whole}" for name, weight in weight_by_fact(model).items())
     return [
         model.model,
@@ -73,7 +77,7 @@ def _model_row(model: ModelFile, enabled: str, source: str) -> list[str]:
         enabled,
         str(len(model.components)),
         f"{model.scale[0]}..{model.scale[1]}",
-        " < ".join(band.name for band in model.bands),
+        bands_text(model),
         f"{model.min_coverage:g}",
         f"{seen}/{whole}" + ("" if enough else ": no score without facts"),
         facts or "none",
@@ -81,11 +85,14 @@ def _model_row(model: ModelFile, enabled: str, source: str) -> list[str]:
     ]
 
 
+def bands_text(model: ModelFile) -> str:
+    """Return a model's bands in rising order, of a grid those of both axes."""
+    return " x ".join(" < ".join(band.name for band in axis) for axis in model.levels)
+
+
 def size_text(model: ModelFile) -> str:
     """Return a model's name, version and size."""
-    return (
-        f"{model.model} version {model.version}: {len(model.components)} components, {len(model.bands)} bands"
-    )
+    return f"{model.model} version {model.version}: {len(model.components)} components, {len(model.band_names)} bands"
 
 
 def file_report(file: str, settings: Settings) -> str:

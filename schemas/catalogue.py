@@ -233,6 +233,15 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "days from the account's start to the first use of a key feature, or so far; mean over them",
     ),
     Feature("late_payments", 14, "payments", 1, (), "payments due or failed and not paid since (at most 4)"),
+    Feature(
+        "pattern",
+        15,
+        "1",
+        1000,
+        ("source", "window_days", "lag_days"),
+        "share of the events that the account's own earlier weekdays let expect, over whole days; more on one weekday does not "
+        "make up for less on another",
+    ),
 )
 FEATURE_BY_NAME: Final = {feature.name: feature for feature in FEATURES}
 
@@ -240,7 +249,8 @@ FEATURE_BY_NAME: Final = {feature.name: feature for feature in FEATURES}
 class Fact(NamedTuple):
     """A fact that is read. ``values`` are the categories of a categorical fact, empty for any other.
 
-    ``readable``: models may read it as a metric.
+    ``readable``: models may read it as a metric. ``range``: the least and the largest number that it may be. ``days``: told
+    without an end, it expires so long after.
     """
 
     name: str
@@ -248,8 +258,15 @@ class Fact(NamedTuple):
     values: tuple[str, ...]
     what: str
     readable: bool = True
+    range: tuple[int, int] | None = None
+    days: int | None = None
 
 
+YES_NO: Final = ("no", "yes")
+"""Categories of a question; ``false`` and ``true`` mean them, too."""
+_LOW_HIGH: Final = ("low", "medium", "high")
+_RATING: Final = (1, 10)
+_PERCENT: Final = (0, 100)
 FACTS: Final[tuple[Fact, ...]] = (
     Fact("kind", "", ("customer", "trial", "partner", "internal", "closed"), "what the account is to us"),
     Fact("nps", "-100..100", (), "latest net promoter survey"),
@@ -263,8 +280,83 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("time_zone", "zone name", (), "the account's time zone", readable=False),
     Fact("customer_since", "date", (), "day on which it became a customer", readable=False),
     Fact("renewal_date", "date", (), "day on which its contract is renewed or ends", readable=False),
+    Fact("fits_profile", "", YES_NO, "it fits the profile of company that we look for", days=365),
+    Fact("needs_fit", "", YES_NO, "its current needs suit the product", days=365),
+    Fact("low_effort", "", YES_NO, "it takes low effort to maintain and serve", days=365),
+    Fact("good_revenue", "", YES_NO, "its revenue suffices, or may: growth, referrals, its name", days=365),
+    Fact(
+        "fits_profile_rating",
+        "1..10",
+        (),
+        "how far it fits the profile that we look for",
+        range=_RATING,
+        days=365,
+    ),
+    Fact(
+        "needs_fit_rating",
+        "1..10",
+        (),
+        "how well its current needs suit the product",
+        range=_RATING,
+        days=365,
+    ),
+    Fact(
+        "low_effort_rating",
+        "1..10",
+        (),
+        "how little effort it takes; 10 is the least",
+        range=_RATING,
+        days=365,
+    ),
+    Fact(
+        "good_revenue_rating", "1..10", (), "how good its revenue is or may become", range=_RATING, days=365
+    ),
+    Fact("employees", "employees", (), "size of the company", range=(0, 10_000_000)),
+    Fact("growth_pct", "percent a year", (), "growth of its business with us", range=(-100, 1000), days=365),
+    Fact("growth_potential", "", _LOW_HIGH, "how far its business with us may grow", days=365),
+    Fact("upsell_potential", "", ("none", "some", "high"), "what else it may buy", days=365),
+    Fact("cost_to_serve_pct", "percent of revenue", (), "what serving it costs", range=(0, 1000), days=365),
+    Fact("influence", "", _LOW_HIGH, "its weight in its sector", days=365),
+    Fact("referral_potential", "", _LOW_HIGH, "whether it may bring others", days=365),
+    Fact("fit_pct", "0..100", (), "how far it fits the profile of a good customer", range=_PERCENT, days=365),
+    Fact("sector_fit", "", ("poor", "fair", "good"), "whether its sector is one that we serve well"),
+    Fact("decision_maker_known", "", YES_NO, "we know who decides, and they us", days=365),
+    Fact("complement_need", "", ("none", "some", "clear"), "its need of the complementary product", days=365),
+    Fact(
+        "meetings_attended_pct", "0..100", (), "meetings attended of those agreed", range=_PERCENT, days=180
+    ),
+    Fact(
+        "commitment",
+        "",
+        ("intends_to_renew", "neutral", "apprehensive"),
+        "its long-term commitment, as its customer-success manager hears it",
+        days=90,
+    ),
+    Fact(
+        "ecosystem_share_pct", "0..100", (), "our share of what it uses of the kind", range=_PERCENT, days=365
+    ),
+    Fact(
+        "communications",
+        "a quarter",
+        (),
+        "individual communications in a quarter",
+        range=(0, 100_000),
+        days=91,
+    ),
+    Fact("reviews_held", "a year", (), "business reviews held in a year", range=(0, 1000), days=365),
+    Fact(
+        "receivables_overdue_pct", "0..100", (), "overdue share of what it owes us", range=_PERCENT, days=91
+    ),
+    Fact(
+        "outcome",
+        "",
+        ("churned", "renewed", "expanded", "converted"),
+        "what became of it, when told",
+        readable=False,
+    ),
 )
 """Facts that models and rules read. Any other fact is kept and shown in the account view."""
+FACT_DAYS: Final = {fact.name: fact.days for fact in FACTS if fact.days is not None}
 DATE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.unit == "date")
 ZONE_FACT: Final = "time_zone"
 READABLE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.readable)

@@ -83,6 +83,7 @@ _SCORE_CHANGE: Final = ScoreChange(
     old=Level(score=72.5, band="healthy", coverage=1.0),
     new=Level(score=65.0, band="cooling", coverage=1.0),
     scale=(0, 100),
+    grid=None,
     dimensions=[
         DimensionChange(name="recency", old=80.0, new=50.0),
         DimensionChange(name="frequency", old=70.0, new=70.0),
@@ -138,6 +139,7 @@ _ACCOUNT_VIEW: Final = AccountView(
             scale=(0, 100),
             band="cooling",
             coverage=1.0,
+            grid=None,
             dimensions=[
                 DimensionScore(name="recency", score=50.0),
                 DimensionScore(name="frequency", score=70.0),
@@ -146,6 +148,7 @@ _ACCOUNT_VIEW: Final = AccountView(
                 ComponentScore(name="own_rhythm", contribution=12.5, missing=None),
                 ComponentScore(name="activity_trend", contribution=52.5, missing=None),
             ],
+            service=None,
         )
     ],
     episodes=[

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +18,10 @@ from schemas.catalogue import (
     SOURCE_BY_NAME,
     EventKind,
 )
+from schemas.yaml_file import MistakeAt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _exact(value: float) -> float:
@@ -32,6 +37,9 @@ Points = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Exact]
 Anchor = tuple[Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)], Points]
 WINDOW_DAYS_MAX = 182
 COMPONENTS_MAX = 64
+POINTS_MAX: Final = 100
+WEIGHTS_MAX: Final = 4 * 10**13
+"""Of weights that are multiplied by those of other dimensions: twice their sum times all points fits into 64 bits."""
 
 
 class Strict(BaseModel):
@@ -129,12 +137,23 @@ class Dimension(Strict):
         return self
 
 
-class Band(Strict):
-    """A band starts at ``from``; ``closed: left`` includes that score, ``closed: right`` begins just above it."""
+class Level(Strict):
+    """A level of an axis starts at ``from``; ``closed: left`` includes that score, ``closed: right`` begins just above it."""
+
+    name: Annotated[str, Field(pattern=r"^([A-Z]|[1-9])$")]
+    start: Annotated[float, Field(alias="from", ge=0, le=POINTS_MAX, allow_inf_nan=False), Exact]
+    closed: Literal["left", "right"]
+
+
+class Band(Level):
+    """A band of scores; ``service`` is what an account of that band is entitled to, shown in its view."""
 
     name: Name
-    start: Annotated[float, Field(alias="from", ge=0, le=100, allow_inf_nan=False), Exact]
-    closed: Literal["left", "right"]
+    service: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+
+
+Axis = Annotated[list[Level], Field(min_length=2, max_length=9)]
+End = Annotated[int, Field(ge=0, le=POINTS_MAX, strict=True)]
 
 
 class AppliesTo(Strict):
@@ -148,13 +167,14 @@ class ModelFile(Strict):
 
     model: Name
     version: Annotated[int, Field(ge=1, strict=True)]
-    scale: tuple[Literal[0], Literal[100]]
+    scale: tuple[End, End]
     denominator: Weight
     min_coverage: Annotated[float, Field(ge=0, le=1), Exact]
-    missing: Literal["spread"]
+    missing: Literal["spread", "count", "spread_in_dimension"]
     applies_to: AppliesTo
     dimensions: Annotated[list[Dimension], Field(min_length=1)]
-    bands: Annotated[list[Band], Field(min_length=2, max_length=16)]
+    bands: Annotated[list[Band], Field(min_length=2, max_length=16)] | None = None
+    grid: Annotated[dict[Name, Axis], Field(min_length=2, max_length=2)] | None = None
     hysteresis: Annotated[float, Field(ge=0, le=50), Exact]
     dwell_h: Annotated[int, Field(ge=0, le=8760)]
     min_change: Annotated[float, Field(gt=0, le=100), Exact]
@@ -164,19 +184,111 @@ class ModelFile(Strict):
         """All components, in file order."""
         return [component for dimension in self.dimensions for component in dimension.components]
 
+    @cached_property
+    def levels(self) -> list[Sequence[Level]]:
+        """The bands, or the levels of both axes."""
+        return list(self.grid.values()) if self.grid else [self.bands or []]
+
+    @cached_property
+    def band_names(self) -> list[str]:
+        """Names of all bands in rising order; of a grid the cells, letter by letter."""
+        return ["".join(level.name for level in cell) for cell in itertools.product(*self.levels)]
+
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _weights(self) -> Self:
         found = sum(dimension.weight for dimension in self.dimensions)
         if found != self.denominator:
-            raise ValueError(f"the weights add up to {found}, the denominator is {self.denominator}")
-        names = [component.name for component in self.components]
-        if len(set(names)) != len(names):
-            raise ValueError("two components have the same name")
-        if len(names) > COMPONENTS_MAX:
-            raise ValueError(f"{len(names)} components; at most {COMPONENTS_MAX} are supported")
-        starts = [band.start for band in self.bands]
-        if starts[0] != 0 or self.bands[0].closed != "left":
-            raise ValueError("the first band must start at 0 and be closed: left")
-        if any(a >= b for a, b in itertools.pairwise(starts)):
-            raise ValueError("bands must be in rising order of `from`")
+            raise MistakeAt(
+                f"the weights add up to {found}, the denominator is {self.denominator}", "denominator"
+            )
+        for kind, names in (
+            ("components", [component.name for component in self.components]),
+            ("dimensions", [dimension.name for dimension in self.dimensions]),
+        ):
+            twice = repeated(names)
+            if twice is not None:
+                raise MistakeAt(f"two {kind} have the name {names[twice]!r}; give each its own", "dimensions")
+        if len(self.components) > COMPONENTS_MAX:
+            raise MistakeAt(
+                f"{len(self.components)} components; at most {COMPONENTS_MAX} are supported", "dimensions"
+            )
+        combined = self.denominator * prod(dimension.weight for dimension in self.dimensions)
+        if self.missing == "spread_in_dimension" and combined > WEIGHTS_MAX:
+            raise MistakeAt(
+                f"the denominator times the weights of all dimensions is {combined}; with `missing: "
+                f"spread_in_dimension` at most {WEIGHTS_MAX} is exact: give smaller weights",
+                "denominator",
+            )
         return self
+
+    @model_validator(mode="after")
+    def _on_the_scale(self) -> Self:
+        low, high = self.scale
+        if low >= high:
+            raise MistakeAt(f"the scale must rise, from {low} to more than that", "scale")
+        if self.missing == "count" and low != 0:
+            raise MistakeAt(f"`missing: count` counts from 0; the scale begins at {low}", "missing")
+        for d, dimension in enumerate(self.dimensions):
+            for c, component in enumerate(dimension.components):
+                curve, outside = _outside(component, low, high)
+                if outside is not None:
+                    where = ("dimensions", d, "components", c, curve)
+                    raise MistakeAt(f"{outside:g} points are not on the model's scale, {low}..{high}", *where)
+        return self
+
+    @model_validator(mode="after")
+    def _bands_or_grid(self) -> Self:
+        if (self.bands is None) == (self.grid is None):
+            raise ValueError("give exactly one of bands and grid")
+        for found, where in zip(self.levels, self.grid or ("bands",), strict=True):
+            _require_rising(found, self.scale, ("grid", where) if self.grid else (where,))
+        if self.grid is None:
+            return self
+        names = [dimension.name for dimension in self.dimensions]
+        if list(self.grid) != names:
+            raise MistakeAt(
+                f"the axes of a grid are the model's two dimensions in their order, {', '.join(names)}; "
+                f"found {', '.join(self.grid)}",
+                "grid",
+            )
+        for (axis, found), kind, named in zip(
+            self.grid.items(), (str.isalpha, str.isdigit), ("letters A..Z", "digits 1..9"), strict=True
+        ):
+            if not all(kind(level.name) for level in found):
+                raise MistakeAt(f"the levels of this axis are named by {named}", "grid", axis)
+        return self
+
+
+def repeated(names: Sequence[str]) -> int | None:
+    """Return the number of the first name that stood before."""
+    first: dict[str, int] = {}
+    return next((i for i, name in enumerate(names) if first.setdefault(name, i) != i), None)
+
+
+def _outside(component: Component, low: int, high: int) -> tuple[str, float | None]:
+    """Return the kind of a component's curve, and points of it that are not on the scale."""
+    if component.table is not None:
+        kind, points = "table", list(component.table.values())
+    else:
+        kind = "ramp" if component.ramp else "steps"
+        points = [y for _, y in component.ramp or component.steps or []]
+    return kind, next((y for y in points if not low <= y <= high), None)
+
+
+def _require_rising(levels: Sequence[Level], scale: tuple[int, int], where: tuple[str, ...]) -> None:
+    low, high = scale
+    if levels[0].start != low or levels[0].closed != "left":
+        raise MistakeAt(f"the first band must start at {low} and be closed: left", *where, 0)
+    for number, (lower, upper) in enumerate(itertools.pairwise(levels), 1):
+        if lower.start >= upper.start:
+            raise MistakeAt(
+                f"bands must be in rising order of `from`: {upper.name!r} starts at {upper.start:g}, "
+                f"{lower.name!r} before it at {lower.start:g}",
+                *where, number,
+            )  # fmt: skip
+        if upper.start > high:
+            raise MistakeAt(f"{upper.start:g} is not on the model's scale, {low}..{high}", *where, number)
+    names = [level.name for level in levels]
+    twice = repeated(names)
+    if twice is not None:
+        raise MistakeAt(f"two bands have the name {names[twice]!r}; give each its own", *where, twice)

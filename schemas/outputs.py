@@ -28,6 +28,15 @@ from schemas.wire import (
 SCHEMA_VERSION: Final = 1
 
 
+Cell = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Z][1-9]$",
+        description="cell of a model with a grid: letter of the first axis, digit of the second",
+    ),
+]
+
+
 class Cause(Struct, frozen=True, kw_only=True, gc=False):
     """What made a score change; without an event all but ``kind`` are null. ``topic`` has no prefix."""
 
@@ -83,7 +92,7 @@ class ScoreChange(Struct, frozen=True, kw_only=True, gc=False):
     old: Level
     new: Level
     scale: tuple[int, int]
-    grid: None = None
+    grid: Cell | None
     dimensions: list[DimensionChange]
     contributions: list[Contribution]
 
@@ -130,7 +139,7 @@ class ComponentScore(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ModelScore(Struct, frozen=True, kw_only=True, gc=False):
-    """The present score of one model."""
+    """The present score of one model; ``service`` is what its band entitles to, if the model says so."""
 
     model: str
     version: Version
@@ -138,9 +147,10 @@ class ModelScore(Struct, frozen=True, kw_only=True, gc=False):
     scale: tuple[int, int]
     band: str
     coverage: Share
-    grid: None = None
+    grid: Cell | None
     dimensions: list[DimensionScore]
     components: list[ComponentScore]
+    service: str | None
 
 
 class Episode(Struct, frozen=True, kw_only=True, gc=False):

@@ -208,10 +208,11 @@ class Rules(Strict):
 
 
 class RaiseSeverity(Strict):
-    """What raises the severity of disengagement by one: a renewal that is near, an account of value."""
+    """What raises the severity by one: of disengagement a near renewal or value, of opportunity signs that come together."""
 
     renewal_within_days: Annotated[int, Field(ge=0, le=3650, strict=True)] | None = 90
     arr_from: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False), Exact] | None = None
+    signs_together: Annotated[int, Field(ge=2, le=3, strict=True)] | None = None
 
 
 class Policy(Strict):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import BaseModel
 
-from schemas.catalogue import ACTIVITY_KINDS, FACTS, FEATURES, PAGE_KINDS, SOURCES, Source
+from schemas.catalogue import ACTIVITY_KINDS, FACTS, FEATURES, PAGE_KINDS, SOURCES, Fact, Source
 from schemas.outputs import CLOUD_EVENT_TYPES
 from schemas.policy import Rules
 from schemas.reasons import (
@@ -128,12 +128,14 @@ def _for_models() -> list[str]:
         "## Facts",
         fill(
             "Facts that are read. Models may read them as `source` of the feature `fact`, except for "
-            f"{_codes(fact.name for fact in FACTS if not fact.readable)}. Any other fact is kept and shown.",
+            f"{_codes(fact.name for fact in FACTS if not fact.readable)}. Any other fact is kept and shown. A number beyond "
+            "the range of a fact is as good as none. A fact that is told without `expires_at` expires by itself where the "
+            "table says so: surveys and judgements grow old.",
             WIDTH,
         ),
         _table(
-            ("fact", "values", "what"),
-            ((_code(f.name), _codes(f.values) or f.unit, f.what) for f in FACTS),
+            ("fact", "values", "expires after", "what"),
+            ((_code(f.name), _values(f), f"{f.days} d" if f.days else "", f.what) for f in FACTS),
         ),
     ]
 
@@ -143,6 +145,12 @@ def _counted(source: Source) -> str:
     pages = [f"pages of kind {_code(kind)}" for kind in source.pages]
     tickets = [f"{_code('ticket_opened')} with a tag of kind {_code(kind)}" for kind in source.tags]
     return ", ".join(kinds + pages + tickets) or "what the policy lists under `activity`"
+
+
+def _values(fact: Fact) -> str:
+    """Return the categories of a fact, or the unit of a number and its range if the unit does not tell it."""
+    spread = "{}..{}".format(*fact.range) if fact.range else ""
+    return _codes(fact.values) or (fact.unit if spread in fact.unit else f"{fact.unit}, {spread}")
 
 
 def _for_policies() -> list[str]:

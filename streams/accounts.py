@@ -10,6 +10,7 @@ from schemas.catalogue import (
     DATE_FACTS,
     FACT_BY_NAME,
     OVERRIDE_PREFIX,
+    YES_NO,
     ZONE_FACT,
 )
 from schemas.errors import StateError
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
 _ROWS_MIN: Final = 1024
 MIGRATED_AT_ONCE: Final = 16_384
-POINTS_MAX: Final = 100
 
 
 class Accounts:
@@ -65,7 +65,7 @@ class Accounts:
         self._zones: dict[str, int] = {program.policy.time_zone: 0}
         self._blocks = 0
         self._slots = {name: slot for slot, name in enumerate(program.facts)} | {
-            name: len(program.facts) + target for name, target in program.overrides.items()
+            name: len(program.facts) + pin.target for name, pin in program.overrides.items()
         }
         self._known_as = {knowledge.name: k for k, knowledge in enumerate(program.layout.knowledge)}
         self._layouts: dict[bytes, Described] = {}
@@ -197,14 +197,18 @@ class Accounts:
         if name == ZONE_FACT:
             return self._zone_number(value) if isinstance(value, str) else NO_FACT
         if name.startswith(OVERRIDE_PREFIX):
+            pin = self.program.overrides[name]
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return number_cell(value) if is_number and 0 <= value <= POINTS_MAX else NO_FACT
+            return number_cell(value) if is_number and pin.low <= value <= pin.high else NO_FACT
         if name in DATE_FACTS:
             return date_cell(value)
-        categories = FACT_BY_NAME[name].values
-        if categories:
-            return categories.index(value) if value in categories else NO_FACT
-        return number_cell(value)
+        fact = FACT_BY_NAME[name]
+        if fact.values == YES_NO and isinstance(value, bool):
+            return int(value)
+        if fact.values:
+            return fact.values.index(value) if value in fact.values else NO_FACT
+        cell = number_cell(value)
+        return NO_FACT if fact.range and not 1000 * fact.range[0] <= cell <= 1000 * fact.range[1] else cell
 
     def _zone_number(self, name: str) -> int:
         """Return the number of a zone in the plan, which learns it if it is new."""

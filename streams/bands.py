@@ -1,14 +1,19 @@
-"""Bands with hysteresis and dwell: pure decisions on integers."""
+"""Bands: plain cuts with a side, hysteresis, a dwell that blocks only a rise after a fall; of a grid one for each axis."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.compiled import kernel
+from streams.compiled import int64, kernel
 from streams.layout import UNSET
-from streams.plan import BAND, BAND_END, DWELL, FIRST_BAND, MARGIN
+from streams.plan import BAND, BAND_END, DIM, DWELL, FELL_AT, FIRST_BAND, GRID, MARGIN
+from streams.score import dimension
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from streams.cells import Cells
     from streams.plan import Plan
 
 
@@ -20,23 +25,62 @@ def passed(plan: Plan, band: int, score: int, shift: int) -> bool:
 
 
 @kernel
-def plain_band(plan: Plan, m: int, score: int) -> int:
-    """Return the band of ``score`` by the plain cuts, as a cell's code."""
-    first, band = plan.models[m, BAND], plan.models[m, BAND_END] - 1
+def plain_band(plan: Plan, first: int, end: int, score: int) -> int:
+    """Return which of the bands ``first``..``end - 1`` a score is in by the plain cuts."""
+    band = end - 1
     while band > first and not passed(plan, band, score, 0):
         band -= 1
-    return int(band - first + FIRST_BAND)
+    return int64(band)
 
 
 @kernel
-def next_band(plan: Plan, m: int, present: int, score: int, fell_at: int, now: int) -> int:
-    """Return the band after ``present`` (both as cells' codes) for a score that is not null."""
-    plain = plain_band(plan, m, score)
-    if present < FIRST_BAND or plain == present:
+def settle(
+    cells: Cells,
+    plan: Plan,
+    row: int,
+    m: int,
+    axis: int,
+    first: int,
+    end: int,
+    present: int,
+    score: int,
+    now: int,
+) -> int:
+    """Return which of the bands ``first``..``end - 1`` follows on ``present`` (less than ``first``: none), noting a fall."""
+    plain, here = plain_band(plan, first, end, score), min(present, end - 1)
+    if here < first or plain == here:
         return plain
-    first, margin = plan.models[m, BAND], plan.models[m, MARGIN]
-    here = first + present - FIRST_BAND
-    if plain < present:
-        return present if passed(plan, here, score, -margin) else plain
-    rested = fell_at == UNSET or now >= fell_at + plan.models[m, DWELL]
-    return plain if rested and passed(plan, here + 1, score, margin) else present
+    fell_at, margin = plan.models[m, FELL_AT] + axis, plan.models[m, MARGIN]
+    if plain > here:
+        fell = int64(cells.i64[row, fell_at])
+        rested = fell == UNSET or now >= fell + plan.models[m, DWELL]
+        return plain if rested and passed(plan, here + 1, score, margin) else here
+    if passed(plan, here, score, -margin):
+        return here
+    cells.i64[row, fell_at] = now
+    return plain
+
+
+@kernel
+def next_band(
+    cells: Cells, plan: Plan, row: int, m: int, was: int, score: int, points: npt.NDArray[np.int64], now: int
+) -> int:
+    """Return the band, of a grid the cell, after ``was`` (both as cells' codes) for a score that is not null.
+
+    ``points`` are those of the components, from which the axes of a grid follow.
+    """
+    model = plan.models[m]
+    first, end, second = model[BAND], model[BAND_END], model[GRID]
+    former = was - FIRST_BAND
+    if second == 0:
+        return int64(
+            settle(cells, plan, row, m, 0, first, end, first + former, score, now) - first + FIRST_BAND
+        )
+    width = end - second
+    letter, digit = int64(-1), int64(-1)
+    if former >= 0:
+        letter, digit = former // width, former % width
+    fit, use = dimension(plan, points, m, model[DIM]), dimension(plan, points, m, model[DIM] + 1)
+    letter = settle(cells, plan, row, m, 0, first, second, first + letter, fit, now) - first
+    digit = settle(cells, plan, row, m, 1, second, end, second + digit, use, now) - second
+    return int64(letter * width + digit + FIRST_BAND)

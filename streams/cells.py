@@ -26,7 +26,8 @@ class Cells(NamedTuple):
     ``known`` (rows, knowledge) uint16 the newest day of which each knowledge may lack something, 0 for none;
     ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be
     ``WRITTEN``, ``STALE``; ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value``
-    at this evaluation; ``notes`` (NOTES,) int64 counts what is remarkable about events.
+    at this evaluation; ``judged`` (components,) int64 is scratch, points with manual judgement in place;
+    ``notes`` (NOTES,) int64 counts what is remarkable about events.
     """
 
     i64: npt.NDArray[np.int64]
@@ -42,6 +43,7 @@ class Cells(NamedTuple):
     due: npt.NDArray[np.int64]
     changed: npt.NDArray[np.uint8]
     parts: npt.NDArray[np.int64]
+    judged: npt.NDArray[np.int64]
     notes: npt.NDArray[np.int64]
 
 
@@ -80,6 +82,7 @@ def view(
         due=np.full(size, FOREVER, np.int64),
         changed=np.zeros(size, np.uint8),
         parts=np.zeros(components + 1, np.int64),
+        judged=np.zeros(components, np.int64),
         notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
     )  # fmt: skip
     if old is not None:

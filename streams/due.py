@@ -37,6 +37,7 @@ from streams.plan import (
     DWELL,
     FALL_AT,
     FELL_AT,
+    GRID,
     HOURLY,
     LIMIT_DAYS,
     PAYMENT_IDS,
@@ -175,7 +176,8 @@ def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:
         if slot >= 0 and cells.i64[row, slot] != UNSET:
             due = sooner(due, int64(cells.i64[row, slot]) + plan.rules[rule, REFRACTORY], now)
     for m in range(plan.models.shape[0]):
-        fell_at = int64(cells.i64[row, plan.models[m, FELL_AT]])
-        if fell_at != UNSET:
-            due = sooner(due, fell_at + plan.models[m, DWELL], now)
+        for axis in range(1 if plan.models[m, GRID] == 0 else 2):
+            fell_at = int64(cells.i64[row, plan.models[m, FELL_AT] + axis])
+            if fell_at != UNSET:
+                due = sooner(due, fell_at + plan.models[m, DWELL], now)
     return due

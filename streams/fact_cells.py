@@ -6,7 +6,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.catalogue import DATE_END, DATE_MIN, FORGOTTEN_DAYS, OVERRIDE_PREFIX
+from schemas.catalogue import DATE_END, DATE_MIN, FACT_DAYS, FORGOTTEN_DAYS, OVERRIDE_PREFIX
 from streams.cells import FOREVER, NO_FACT
 from streams.days import DAY_MS
 from streams.decode import instant_ms
@@ -20,10 +20,11 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 def expiry(name: str, told: AccountFacts, at: int) -> int:
-    """Return when a fact told at ``at`` expires, in ms; an override that names no end has one nevertheless."""
+    """Return when a fact told at ``at`` expires, in ms; without an end that is told, overrides and some facts have one."""
     if told.expires_at is not None:
         return instant_ms(told.expires_at)
-    return at + FORGOTTEN_DAYS * DAY_MS if name.startswith(OVERRIDE_PREFIX) else FOREVER
+    days = FORGOTTEN_DAYS if name.startswith(OVERRIDE_PREFIX) else FACT_DAYS.get(name)
+    return FOREVER if days is None else at + days * DAY_MS
 
 
 def number_cell(value: Any) -> int:

@@ -42,12 +42,11 @@ from streams.plan import (
     DENOMINATOR,
     DIM,
     DIM_END,
-    FELL_AT,
-    FIRST_BAND,
     GRACE_MS,
+    GRID,
     KINDS,
     MIN_CHANGE,
-    MIN_COVERAGE,
+    MISSING,
     PART,
     PART_END,
     PRESENT_BAND,
@@ -57,10 +56,11 @@ from streams.plan import (
     SENT_PARTS,
     SENT_SCORE,
     SINCE_SLOT,
+    SPREAD,
     VALUE_MODEL,
 )  # fmt: skip
 from streams.rules import join_and_leave  # fmt: skip
-from streams.score import contributions, dimension, override_of, weigh
+from streams.score import contributions, dimension, has_evidence, override_of, weigh, weighted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -156,15 +156,17 @@ def rescore(
     if (model[KINDS] >> kind) & 1:
         total, present, moving = weigh(cells, plan, row, m, now)
         coverage, band = half_up(1000 * present, model[DENOMINATOR]), int64(INSUFFICIENT)
-        if present > 0 and 1000 * present >= model[MIN_COVERAGE] * model[DENOMINATOR]:
+        if has_evidence(plan, cells.parts, m, present):
+            if model[MISSING] != SPREAD:
+                total, present = weighted(plan, cells.parts, m)
             evidence = half_up(total, present)
         score, override = override_of(cells, plan, row, m, evidence, now)
     if score != NONE:
-        band = int64(next_band(plan, m, was, score, cells.i64[row, model[FELL_AT]], now))
-        if FIRST_BAND <= band < was:
-            cells.i64[row, model[FELL_AT]] = now
+        points = cells.parts if override == NO_OVERRIDE else cells.judged
+        band = int64(next_band(cells, plan, row, m, was, score, points, now))
     if m == 0 and plan.scalars[DAILY] != ABSENT:
-        note_score(cells, plan, row, evidence, was, band, override != NO_OVERRIDE, now)
+        before = was if model[GRID] == 0 else band  # cells of a grid have no order
+        note_score(cells, plan, row, evidence, before, band, override != NO_OVERRIDE, now)
     if m == plan.scalars[VALUE_MODEL]:
         cells.parts[cells.parts.shape[0] - 1] = score
     sent = int64(cells.i32[row, model[SENT_SCORE]])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from schemas.catalogue import FORGOTTEN_DAYS, MEASUREMENTS, SOURCE_BY_NAME, Signal, Source
+from schemas.model_file import POINTS_MAX
 from schemas.reasons import Rule
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
         payments=_slots(columns, "payments", PAYMENTS) if has_payments else (ABSENT, ABSENT),
         first_use=first_use[0] if first_use else ABSENT,
         weeks=weeks,
-        drop=_drop(columns, policy),
+        drop=_drop(columns, policy, models),
         rule_since=rule_since,
         models=tuple(_model(columns, model) for model in models),
         knowledge=_knowledge(rings, sums, weeks),
@@ -302,7 +303,7 @@ def _rule_days(policy: Policy) -> dict[str, int]:
 
 def _ring_days(policy: Policy, metrics: Sequence[Metric]) -> dict[Source, int]:
     spans: list[tuple[str | None, int | None]] = [
-        (metric.source, (metric.window_days or 0) + (metric.lag_days or 0))
+        (metric.source, (metric.window_days or 0) + (metric.lag_days or 0) + (metric.feature == "pattern"))
         for metric in metrics
         if metric.feature not in ("fact", "mean", "sum")
     ]
@@ -335,12 +336,13 @@ def _weeks(columns: _Columns, metrics: Sequence[Metric], name: str) -> Weeks:
     )
 
 
-def _drop(columns: _Columns, policy: Policy) -> DropSlots:
+def _drop(columns: _Columns, policy: Policy, models: Sequence[ModelFile]) -> DropSlots:
     if policy.rules.band_drop is None:
         return DropSlots(ABSENT, ABSENT, ABSENT, ABSENT)
-    days, name = policy.rules.band_drop.days + 1, f"fall of {policy.models[0]}"
+    first = _sized(models[0])
+    days, name = policy.rules.band_drop.days + 1, f"fall of {first}"
     return DropSlots(
-        columns.add("u16", f"{_DAILY}{policy.models[0]}", days, days),
+        columns.add("u16", f"{_DAILY}{first}", days, days),
         columns.add("i64", f"{name}: at"),
         columns.add("u8", f"{name}: from"),
         columns.add("u8", f"{name}: overridden"),
@@ -368,9 +370,15 @@ def _slots(columns: _Columns, name: str, slots: int) -> tuple[int, int]:
     )
 
 
+def _sized(model: ModelFile) -> str:
+    """Return a model's name as columns have it: with another scale, or with a grid of another size, it is another model."""
+    scale = "" if model.scale == (0, POINTS_MAX) else " on {}..{}".format(*model.scale)
+    return model.model + scale + (" by {} x {}".format(*map(len, model.levels)) if model.grid else "")
+
+
 def _model(columns: _Columns, model: ModelFile) -> ModelSlots:
-    name = f"model {model.model}"
-    fell_at = columns.add("i64", f"{name}: fell at")
+    name = f"model {_sized(model)}"
+    fell_at = columns.add("i64", f"{name}: fell at", len(model.levels))
     score = columns.add("i32", f"{name}: sent score")
     change = columns.add("i32", f"{name}{CHANGES}")
     override = columns.add("i32", f"{name}: sent override")

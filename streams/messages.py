@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -65,6 +65,7 @@ from streams.plan import FIRST_BAND
 from streams.wording import summary
 
 if TYPE_CHECKING:
+    from schemas.model_file import ModelFile
     from streams.accounts import Accounts
     from streams.merge import Taken
     from streams.plan import Program
@@ -199,6 +200,7 @@ class Messages:
             old=self._level(line[fx.MODEL], *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1]),
             new=self._level(line[fx.MODEL], *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1]),
             scale=model.scale,
+            grid=grid_cell(model, line[fx.NEW_BAND]),
             dimensions=[
                 DimensionChange(name=dimension.name, old=points(old), new=points(new))
                 for dimension, old, new in zip(model.dimensions, old_dims, new_dims, strict=True)
@@ -221,7 +223,7 @@ class Messages:
         self._write(Output.SCORE_CHANGES, row, change, headers)
 
     def _level(self, m: int, score: int, band: int, coverage: int) -> Level:
-        name = band_name(self._program.models[m].bands, band)
+        name = band_name(self._program.models[m], band)
         return Level(score=points(score), band=name, coverage=coverage / 1000)
 
     def _episode(self, line: list[int], story: Story) -> None:
@@ -265,11 +267,16 @@ class Messages:
         self.records.append(OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(body), headers))
 
 
-def band_name(bands: Any, code: int) -> str:
-    """Return the name of a band cell's code."""
+def band_name(model: ModelFile, code: int) -> str:
+    """Return the name of a band cell's code; of one beyond the model's bands, which were more once, that of the last."""
     if code < FIRST_BAND:
         return (INSUFFICIENT_EVIDENCE, NOT_APPLICABLE)[code]
-    return str(bands[code - FIRST_BAND].name)
+    return model.band_names[min(code - FIRST_BAND, len(model.band_names) - 1)]
+
+
+def grid_cell(model: ModelFile, code: int) -> str | None:
+    """Return the cell of a grid that a band cell's code means, if it does."""
+    return band_name(model, code) if model.grid and code >= FIRST_BAND else None
 
 
 def reason(program: Program, rule: Rule, since: int, evidence: list[int]) -> Reason:  # noqa: PLR0911
@@ -325,8 +332,8 @@ def reason(program: Program, rule: Rule, since: int, evidence: list[int]) -> Rea
         case Rule.BAND_DROP:
             model, lost, before = program.models[0], e[fx.AT_POINTS_LOST], e[fx.AT_BAND_BEFORE]
             drop = BandDropEvidence(
-                band=band_name(model.bands, e[fx.AT_BAND]),
-                band_before=None if before == ABSENT else band_name(model.bands, before),
+                band=band_name(model, e[fx.AT_BAND]),
+                band_before=None if before == ABSENT else band_name(model, before),
                 points_lost=None if lost == ABSENT else lost / 100,
             )
             return BandDropReason(model=model.model, since=at, evidence=drop)

@@ -51,7 +51,7 @@ from streams.plan import (
 )  # fmt: skip
 from streams.rhythm import silent_units, usual_gap
 from streams.slots import is_late, is_open
-from streams.tiles import amount_sum, decayed_sum, window_days, window_sum
+from streams.tiles import amount_sum, decayed_sum, weekday_sum, window_days, window_sum
 from streams.users import users
 from streams.weeks import first_day_of, week_of, weekly
 
@@ -62,8 +62,8 @@ if TYPE_CHECKING:
 NO_VALUE: Final = NO_FACT
 (
     COUNT, ACTIVE_DAYS, RATIO, SINCE_LAST, RHYTHM, FACT, DECAYED, SUM, USER_COUNT, USER_SHARE, OPEN_TICKETS, MEAN, BREADTH,
-    FIRST_USE, LATE_PAYMENTS,
-) = range(15)  # fmt: skip
+    FIRST_USE, LATE_PAYMENTS, PATTERN,
+) = range(16)  # fmt: skip
 """Codes of the feature catalogue."""
 
 
@@ -88,23 +88,44 @@ def ratio(recent: int, earlier: int, window: int, lag: int) -> int:
 
 
 @kernel
-def windowed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:
-    """Return a count, decayed or not, a number of active days or a ratio."""
+def pattern(cells: Cells, plan: Plan, row: int, ring: int, window: int, lag: int) -> int:
+    """Return the share of what the weekdays of the earlier window let expect of the recent one, in thousandths.
+
+    The recent one ends with the last whole day: what has not come yet today is not missed.
+    """
+    last, earlier, as_expected, recent = int64(cells.u16[row, DAY]) - 1, int64(0), int64(0), int64(0)
+    for k in range(7):
+        now = weekday_sum(cells, plan, row, ring, last - k, window)
+        then = weekday_sum(cells, plan, row, ring, last - window - k, lag)
+        recent += now
+        earlier += then
+        as_expected += min(lag * now, window * then)
+    if earlier > 0:
+        return half_up(1000 * as_expected, window * earlier)
+    return int64(1000) if recent > 0 else int64(0)
+
+
+@kernel
+def windowed(cells: Cells, plan: Plan, row: int, c: int) -> tuple[int, bool]:  # noqa: PLR0911
+    """Return a count, decayed or not, a number of active days, a ratio or what is left of a weekly pattern."""
     feature, ring = plan.components[c, FEATURE], plan.components[c, SOURCE]
     window, lag = plan.components[c, WINDOW], plan.components[c, LAG]
     day, age = int64(cells.u16[row, DAY]), age_days(cells, row)
     counted = int64(cells.u16[row, plan.scalars[LAST_DAY_SLOT] + ring])
-    moving = age < window + lag or counted > day - plan.rings[ring, RING_DAYS]
+    span = window + lag + (1 if feature == PATTERN else 0)
+    moving = age < span or counted > day - plan.rings[ring, RING_DAYS]
     needs_age = feature not in (COUNT, DECAYED) or plan.components[c, VOLUME] == 1
-    if (needs_age and age < window + lag) or (feature == RATIO and counted == NEVER):
+    if (needs_age and age < span) or (lag > 0 and counted == NEVER):
         return int64(NO_VALUE), moving
-    if counted <= day - window - lag:
+    if counted <= day - span:
         return int64(0), moving
     if feature == ACTIVE_DAYS:
         return window_days(cells, plan, row, ring, day - window + 1, day), moving
     if feature == DECAYED:
         total = decayed_sum(cells, plan, row, ring, plan.components[c, DECAY], window)
         return half_up(1000 * total, HALF), moving
+    if feature == PATTERN:
+        return pattern(cells, plan, row, ring, window, lag), moving
     recent = window_sum(cells, plan, row, ring, day - window + 1, day)
     if feature == COUNT:
         return recent, moving
@@ -239,8 +260,8 @@ def is_warming(cells: Cells, plan: Plan, row: int, c: int, now: int) -> bool:  #
     )
     day = int64(cells.u16[row, DAY])
     first = day - window - plan.components[c, LAG] + 1
-    if feature <= RATIO or feature == DECAYED:
-        return not knows(cells, row, KNOWN_RINGS + source, first)
+    if feature <= RATIO or feature in (DECAYED, PATTERN):
+        return not knows(cells, row, KNOWN_RINGS + source, first - 1 if feature == PATTERN else first)
     if feature == SUM:
         return not knows(cells, row, KNOWN_RINGS + plan.rings.shape[0] + source, first)
     if feature in (USER_COUNT, USER_SHARE):
@@ -266,7 +287,7 @@ def metric(cells: Cells, plan: Plan, row: int, c: int, now: int) -> tuple[int, b
     feature = plan.components[c, FEATURE]
     if is_warming(cells, plan, row, c, now):
         return int64(NO_VALUE), feature != FIRST_USE
-    if feature <= RATIO or feature == DECAYED:
+    if feature <= RATIO or feature in (DECAYED, PATTERN):
         return windowed(cells, plan, row, c)
     if feature <= RHYTHM:
         return elapsed(cells, plan, row, c)

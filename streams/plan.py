@@ -52,11 +52,16 @@ _RULE_RINGS: Final = {
 ) = range(12)  # fmt: skip
 RAMP, STEPS, CATEGORIES = range(3)
 """Kinds of curve."""
+SPREAD, COUNTED, IN_DIMENSION = range(3)
+"""What becomes of the weight of a component that is missing; a model's GRID is where the levels of its second axis begin, 0
+without a grid."""
+WAYS: Final = ("spread", "count", "spread_in_dimension")
 RING_BIT, RING_WIDTH, RING_OFFSET, RING_DAYS, RING_COLUMNS = range(5)
 (
     PART, PART_END, DIM, DIM_END, BAND, BAND_END, DENOMINATOR, MIN_COVERAGE, MARGIN, DWELL, MIN_CHANGE, KINDS, FELL_AT,
-    SENT_SCORE, CHANGE, SENT_OVERRIDE, SENT_DIMS, SENT_PARTS, SENT_COVERAGE, PRESENT_BAND, TARGET, MODEL_COLUMNS,
-) = range(22)  # fmt: skip
+    SENT_SCORE, CHANGE, SENT_OVERRIDE, SENT_DIMS, SENT_PARTS, SENT_COVERAGE, PRESENT_BAND, MISSING, GRID, TARGET,
+    MODEL_COLUMNS,
+) = range(24)  # fmt: skip
 (
     SINCE_SLOT, RULE_SEVERITY, REPEATED_SEVERITY, LIMIT_DAYS, QUIET, REPEAT_AFTER, REFRACTORY, RULE_WINDOW, BASELINE, AT_LEAST,
     RATIO_T, RULE_RING, RULE_COLUMNS,
@@ -75,8 +80,8 @@ KIND_FACT, ZONE_FACT = range(2)
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
     PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, FALL_AT, FELL_FROM, OVERRIDDEN, SINCE_FACT, RENEWAL_FACT,
-    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SCALARS,
-) = range(26)  # fmt: skip
+    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, SCALARS,
+) = range(27)  # fmt: skip
 
 
 class Plan(NamedTuple):
@@ -109,8 +114,16 @@ class Plan(NamedTuple):
     zones: Zones
 
 
+class Pin(NamedTuple):
+    """What an override pins: the slot of its value, and the numbers that it may be (none of them if ``low`` is more)."""
+
+    target: int
+    low: int
+    high: int
+
+
 class Program(NamedTuple):
-    """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, the overrides by target.
+    """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, overrides by name.
 
     ``zones`` gives the tables of the zones that facts name.
     """
@@ -120,7 +133,7 @@ class Program(NamedTuple):
     layout: Layout
     plan: Plan
     facts: tuple[str, ...]
-    overrides: dict[str, int]
+    overrides: dict[str, Pin]
     zones: ZoneBook
 
 
@@ -143,7 +156,7 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook
     components: list[list[int]] = []
     bands: list[tuple[int, int]] = []
     heads: list[list[int]] = []
-    overrides: dict[str, int] = {}
+    overrides: dict[str, Pin] = {}
     dimension = 0
     for index, model in enumerate(models):
         head = [len(components), 0, dimension, 0, len(bands), 0]
@@ -152,11 +165,16 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook
                 _component(part, layout, facts, anchors, decay, dimension) for part in group.components
             ]
             dimension += 1
-        bands += [(_thousandths(band.start), int(band.closed == "right")) for band in model.bands]
+        grid = len(bands) + len(model.levels[0]) if model.grid else 0
+        bands += [
+            (_thousandths(band.start), int(band.closed == "right")) for axis in model.levels for band in axis
+        ]
         head[1::2] = len(components), dimension, len(bands)
-        heads.append([*head, *_model(model, layout, index), len(overrides)])
-        names = [model.model, *(f"{model.model}.{part.name}" for part in model.components)]
-        overrides |= {OVERRIDE_PREFIX + name: len(overrides) + i for i, name in enumerate(names)}
+        heads.append([*head, *_model(model, layout, index), grid, len(overrides)])
+        low, high = model.scale
+        overrides[OVERRIDE_PREFIX + model.model] = Pin(len(overrides), low, low - 1 if model.grid else high)
+        for part in model.components:
+            overrides[f"{OVERRIDE_PREFIX}{model.model}.{part.name}"] = Pin(len(overrides), low, high)
     worked, workdays = _calendar(policy)
     plan = Plan(
         components=_table(components, COMPONENT_COLUMNS),
@@ -167,7 +185,7 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook
         known_days=np.array([knowledge.days for knowledge in layout.knowledge], np.int64),
         models=_table(heads, MODEL_COLUMNS),
         bands=_table(bands, 2),
-        rules=_rules(policy, layout),
+        rules=_rules(policy, layout, models[0]),
         decay=np.array(decay or [0], np.int64),
         users=np.array([users_of(marked) for marked in range(BUCKETS + 1)], np.int64),
         worked=worked,
@@ -265,11 +283,11 @@ def _model(model: ModelFile, layout: Layout, index: int) -> list[int]:
         model.denominator, _thousandths(model.min_coverage), _thousandths(model.hysteresis),
         model.dwell_h * 3_600_000, _thousandths(model.min_change), kinds,
         slots.fell_at, slots.sent_score, slots.change, slots.override, slots.dimensions, slots.parts, slots.coverage,
-        slots.band,
+        slots.band, WAYS.index(model.missing),
     ]  # fmt: skip
 
 
-def _rules(policy: Policy, layout: Layout) -> npt.NDArray[np.int64]:
+def _rules(policy: Policy, layout: Layout, first: ModelFile) -> npt.NDArray[np.int64]:
     table = np.zeros((len(Rule), RULE_COLUMNS), np.int64)
     table[:, SINCE_SLOT] = -1
     for rule, slot in layout.rule_since.items():
@@ -294,7 +312,8 @@ def _rules(policy: Policy, layout: Layout) -> npt.NDArray[np.int64]:
             (i for i, r in enumerate(layout.rings) if r.source.name == ring), ABSENT
         )
     if policy.rules.band_drop:
-        table[Rule.BAND_DROP, AT_LEAST] = round(policy.rules.band_drop.points * 100)
+        length, hundredths = first.scale[1] - first.scale[0], round(policy.rules.band_drop.points * 100)
+        table[Rule.BAND_DROP, AT_LEAST] = max(1, (2 * length * hundredths + 100) // 200)
     return table
 
 
@@ -324,14 +343,16 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> npt.NDAr
     slots = [
         facts.index(n) if n in facts else ABSENT for n in ("customer_since", "renewal_date", "arr", "seats")
     ]
-    within, arr = (more.renewal_within_days, more.arr_from) if more else (None, None)
+    within, arr, signs = (
+        (more.renewal_within_days, more.arr_from, more.signs_together) if more else (None,) * 3
+    )
     return np.array(
         [
             policy.rhythm.horizon_days * (24 if hourly else 1), layout.last_day, policy.grace_s * 1000, hourly,
             layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
             len(policy.key_features), *layout.drop, *slots,
             ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
-            policy.models.index(VALUE) if VALUE in policy.models else ABSENT,
+            policy.models.index(VALUE) if VALUE in policy.models else ABSENT, signs or ABSENT,
         ],
         np.int64,
     )  # fmt: skip

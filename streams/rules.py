@@ -32,6 +32,7 @@ from streams.plan import (
     RENEWAL_FACT,
     REPEATED_SEVERITY,
     RULE_SEVERITY,
+    SIGNS_TOGETHER,
     SINCE_SLOT,
 )  # fmt: skip
 
@@ -75,7 +76,7 @@ def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, i
         (``NO_SEVERITY`` for none).
     """
     before = int64(cells.u16[row, OPEN])
-    after, bad, good = int64(0), int64(NO_SEVERITY), int64(NO_SEVERITY)
+    after, bad, good, signs = int64(0), int64(NO_SEVERITY), int64(NO_SEVERITY), int64(0)
     closed, raised = account_kind(cells, row, now) == CLOSED, is_raised(cells, plan, row, now)
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
@@ -90,8 +91,10 @@ def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, i
             keep_evidence(cells, plan, row, rule, now)
         after |= 1 << rule
         if (GOOD_NEWS >> rule) & 1:
-            good = max(good, severity_of(cells, plan, row, rule, False))  # noqa: FBT003
+            good, signs = max(good, severity_of(cells, plan, row, rule, False)), signs + 1  # noqa: FBT003
         else:
             bad = max(bad, severity_of(cells, plan, row, rule, raised))
+    if 0 < plan.scalars[SIGNS_TOGETHER] <= signs:
+        good = min(good + 1, CRITICAL)
     cells.u16[row, OPEN] = after
     return after, bad, good

@@ -12,8 +12,16 @@ from streams.plan import (
     ANCHOR,
     ANCHOR_END,
     CATEGORIES,
+    COUNTED,
     CURVE,
+    DENOMINATOR,
+    DIM,
+    DIM_END,
     DIMENSION,
+    GRID,
+    IN_DIMENSION,
+    MIN_COVERAGE,
+    MISSING,
     PART,
     PART_END,
     STEPS,
@@ -55,7 +63,8 @@ def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, in
     """Put the points of model ``m``'s components into ``cells.parts``.
 
     Returns:
-        weighted sum, present weight, and whether a coming midnight may change either.
+        weighted sum and present weight as they are if what is missing is spread, and whether a coming midnight may change
+        either.
     """
     total, present, moving = int64(0), int64(0), False
     for c in range(plan.models[m, PART], plan.models[m, PART_END]):
@@ -67,6 +76,59 @@ def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, in
             total += plan.components[c, WEIGHT] * points
             present += plan.components[c, WEIGHT]
     return total, present, moving
+
+
+@kernel
+def weights_of(plan: Plan, points: npt.NDArray[np.int64], m: int, d: int) -> tuple[int, int]:
+    """Return the weight of what is present in dimension ``d``, and of all of it."""
+    present, whole = int64(0), int64(0)
+    for c in range(plan.models[m, PART], plan.models[m, PART_END]):
+        if plan.components[c, DIMENSION] == d:
+            whole += plan.components[c, WEIGHT]
+            if points[c] != NONE:
+                present += plan.components[c, WEIGHT]
+    return present, whole
+
+
+@kernel
+def weight_in_score(plan: Plan, points: npt.NDArray[np.int64], m: int, c: int) -> int:
+    """Return what component ``c``, which is present, weighs in the score of model ``m``."""
+    weight = int64(plan.components[c, WEIGHT])
+    if plan.models[m, MISSING] == IN_DIMENSION:
+        for d in range(plan.models[m, DIM], plan.models[m, DIM_END]):
+            present, whole = weights_of(plan, points, m, d)
+            if d == plan.components[c, DIMENSION]:
+                weight *= whole
+            elif present > 0:
+                weight *= present
+    return weight
+
+
+@kernel
+def weighted(plan: Plan, points: npt.NDArray[np.int64], m: int) -> tuple[int, int]:
+    """Return the weighted sum of points, and the weight by which it is divided."""
+    total, present = int64(0), int64(0)
+    for c in range(plan.models[m, PART], plan.models[m, PART_END]):
+        if points[c] != NONE:
+            weight = weight_in_score(plan, points, m, c)
+            total += weight * points[c]
+            present += weight
+    return total, int64(plan.models[m, DENOMINATOR]) if plan.models[m, MISSING] == COUNTED else present
+
+
+@kernel
+def has_evidence(plan: Plan, points: npt.NDArray[np.int64], m: int, present: int) -> bool:
+    """Return whether enough of model ``m`` is present, of a grid also of each axis, to tell a score."""
+    least = plan.models[m, MIN_COVERAGE]
+    if present == 0 or 1000 * present < least * plan.models[m, DENOMINATOR]:
+        return False
+    if plan.models[m, GRID] == 0:
+        return True
+    for d in range(plan.models[m, DIM], plan.models[m, DIM_END]):
+        there, whole = weights_of(plan, points, m, d)
+        if there == 0 or 1000 * there < least * whole:
+            return False
+    return True
 
 
 @kernel
@@ -82,7 +144,8 @@ def pinned(cells: Cells, row: int, target: int, now: int) -> int:
 def override_of(cells: Cells, plan: Plan, row: int, m: int, evidence: int, now: int) -> tuple[int, int]:
     """Return the score of model ``m`` with manual judgement, and what that adds to the evidence or ``NO_OVERRIDE``.
 
-    ``cells.parts`` must hold the points of the components, ``evidence`` is the score that follows from them.
+    ``cells.parts`` must hold the points of the components, ``evidence`` is the score that follows from them. If components
+    are pinned, ``cells.judged`` then holds the points with theirs in place.
     """
     if cells.block[row] < 0:
         return evidence, int64(NO_OVERRIDE)
@@ -90,39 +153,45 @@ def override_of(cells: Cells, plan: Plan, row: int, m: int, evidence: int, now: 
     pin = pinned(cells, row, target, now)
     if pin != NONE:
         return pin, pin - max(evidence, 0)
-    total, present, any_pinned = int64(0), int64(0), False
+    any_pinned = False
     for c in range(first, plan.models[m, PART_END]):
         points, pin = int64(cells.parts[c]), pinned(cells, row, target + 1 + c - first, now)
         if pin != NONE:
             points, any_pinned = pin, True
-        if points != NONE:
-            total += plan.components[c, WEIGHT] * points
-            present += plan.components[c, WEIGHT]
+        cells.judged[c] = points
     if evidence == NONE or not any_pinned:
         return evidence, int64(NO_OVERRIDE)
+    total, present = weighted(plan, cells.judged, m)
     score = half_up(total, present)
     return score, score - evidence
 
 
 @kernel
 def dimension(plan: Plan, points: npt.NDArray[np.int64], m: int, d: int) -> int:
-    """Return the weighted mean of the components of dimension ``d`` that are present, or ``NONE``."""
+    """Return the mean of the components of dimension ``d`` as its model weighs them, or ``NONE``."""
     total, present = int64(0), int64(0)
     for c in range(plan.models[m, PART], plan.models[m, PART_END]):
         if plan.components[c, DIMENSION] == d and points[c] != NONE:
             total += plan.components[c, WEIGHT] * points[c]
             present += plan.components[c, WEIGHT]
-    return half_up(total, present) if present > 0 else int64(NONE)
+    if present == 0:
+        return int64(NONE)
+    return half_up(
+        total, weights_of(plan, points, m, d)[1] if plan.models[m, MISSING] == COUNTED else present
+    )
 
 
 @kernel
 def contributions(plan: Plan, points: npt.NDArray[np.int64], m: int, score: int, present: int) -> None:
-    """Turn points into contributions that sum to ``score``: largest remainder, equal ones to the earlier."""
+    """Turn points into contributions that sum to ``score``: largest remainder, equal ones to the earlier.
+
+    ``present`` is the weight by which the weighted sum was divided.
+    """
     first, end = plan.models[m, PART], plan.models[m, PART_END]
     left = int64(score)
     for c in range(first, end):
         if points[c] != NONE:
-            points[c] *= plan.components[c, WEIGHT]
+            points[c] *= weight_in_score(plan, points, m, c)
             left -= points[c] // present
     for _ in range(left):
         best, most = int64(-1), int64(-1)

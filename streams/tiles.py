@@ -174,6 +174,15 @@ def window_sum(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: 
 
 
 @kernel
+def weekday_sum(cells: Cells, plan: Plan, row: int, ring: int, last: int, span: int) -> int:
+    """Return the sum of the counts of day ``last`` and of the same weekday before it, of ``span`` days (whole weeks)."""
+    days, total = plan.rings[ring, RING_DAYS], int64(0)
+    for ago in range(0, span, 7):
+        total += tile(cells, plan, row, ring, (last - ago) % days)
+    return total
+
+
+@kernel
 def window_days(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int) -> int:
     """Return the number of days of first..last with a count above zero."""
     return window(cells, plan, row, ring, first, last)[1]

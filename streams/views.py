@@ -23,6 +23,7 @@ from streams.messages import (
     STORIES,
     band_name,
     cloud_event,
+    grid_cell,
     identity,
     instant_text,
     override_points,
@@ -30,8 +31,8 @@ from streams.messages import (
     reason,
 )
 from streams.metrics import half_up, is_warming
-from streams.plan import DENOMINATOR, DIM, DIM_END, MIN_COVERAGE, PART, PART_END, PRESENT_BAND
-from streams.score import contributions, dimension, override_of, weigh
+from streams.plan import DENOMINATOR, DIM, DIM_END, FIRST_BAND, PART, PART_END, PRESENT_BAND
+from streams.score import contributions, dimension, has_evidence, override_of, weigh, weighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,11 +71,14 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
             evidence, score, override = int64(NONE), int64(NONE), int64(NO_OVERRIDE)
             if applies:
                 total, present, _ = weigh(cells, plan, row, m, now)
-                known = present > 0 and 1000 * present >= model[MIN_COVERAGE] * model[DENOMINATOR]
-                evidence = half_up(total, present) if known else int64(NONE)
+                known = has_evidence(plan, cells.parts, m, present)
+            out[i, used + 2] = half_up(1000 * present, model[DENOMINATOR])
+            if known:
+                total, present = weighted(plan, cells.parts, m)
+                evidence = half_up(total, present)
+            if applies:
                 score, override = override_of(cells, plan, row, m, evidence, now)
             out[i, used], out[i, used + 1] = score, override
-            out[i, used + 2] = half_up(1000 * present, model[DENOMINATOR])
             used += 3
             for d in range(model[DIM], model[DIM_END]):
                 out[i, used] = dimension(plan, cells.parts, m, d) if known else NONE
@@ -136,11 +140,20 @@ def _score(model: ModelFile, band: int, told: Iterator[int]) -> ModelScore:
         version=model.version,
         score=points(score),
         scale=model.scale,
-        band=band_name(model.bands, band),
+        band=band_name(model, band),
         coverage=coverage / 1000,
+        grid=grid_cell(model, band),
+        service=service_of(model, band),
         dimensions=dimensions,
         components=components,
     )
+
+
+def service_of(model: ModelFile, code: int) -> str | None:
+    """Return what the band of a cell's code entitles to, if the model says so."""
+    if not model.bands or code < FIRST_BAND:
+        return None
+    return model.bands[min(code - FIRST_BAND, len(model.bands) - 1)].service
 
 
 def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode]:

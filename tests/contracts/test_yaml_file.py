@@ -33,20 +33,17 @@ BOMB = "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise(
 def test_what_looks_like_a_number_or_a_date_and_is_none_is_told_with_its_line(
     more: str, message: str
 ) -> None:
-    text = DEFAULT_POLICY.read_text()
+    text = DEFAULT_POLICY.read_text().replace("grace_s: 120", "", 1)
     with pytest.raises(ConfigError) as refused:
         parse_yaml(f"{text}\n{more}\n", Policy, name="mine")
     assert message in str(refused.value)
     assert f"line {text.count(chr(10)) + 2}," in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "more", [f"a: &a [x]\n{BOMB}", "a: &a [*a]"], ids=["a few lines", "a value within itself"]
-)
-def test_values_repeated_beyond_all_bounds_are_refused_before_they_are_made(more: str) -> None:
+def test_values_repeated_beyond_all_bounds_are_refused_before_they_are_made() -> None:
     begin = time.perf_counter()
     with pytest.raises(ConfigError, match=f"more than {VALUES_MAX} values, repeated ones"):
-        parse_yaml(f"{DEFAULT_POLICY.read_text()}\n{more}\n", Policy, name="mine")
+        parse_yaml(f"{DEFAULT_POLICY.read_text()}\na: &a [x]\n{BOMB}\n", Policy, name="mine")
     assert time.perf_counter() - begin < 5
 
 

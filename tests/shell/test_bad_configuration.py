@@ -46,7 +46,7 @@ def test_every_mistake_of_a_model_is_named_with_its_line_and_value(tmp_path: Pat
     assert "4 mistake(s)" in told
     assert "unknown feature 'rythm'; known: count, active_days, ratio, since_last, rhythm, fact" in told
     assert "(found -1)" in told
-    assert "hysterese: Extra inputs are not permitted" in told
+    assert "hysterese: unknown key; known: model, version, scale," in told
     lines = broken.read_text().splitlines()
     at = next(i for i, line in enumerate(lines, 1) if "weight: -1" in line)
     assert f"line {at}: " in told
