@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agents.zones import ZoneDatabase
 from schemas.errors import ConfigError
 from schemas.model_file import ModelFile
-from schemas.policy import Policy
+from schemas.policy import Policy, Rules
 from schemas.yaml_file import parse_yaml
 from streams.plan import Program, compile_program
 
@@ -80,6 +80,17 @@ def load_program(policy: str, models_dir: Path | None = None) -> Program:
     return compile_program(rules, [model for model, _ in models], ZoneDatabase())
 
 
+def load_program_of(model: str, policy: str, models_dir: Path | None = None) -> Program:
+    """Return the program of one model alone under a policy, without its rules: it scores and never alerts.
+
+    Raises:
+        ConfigError: the policy or the model is missing or has mistakes.
+    """
+    found = load_model(model, models_dir)
+    alone = load_policy(policy).model_copy(update={"models": [found.model], "rules": Rules()})
+    return compile_program(alone, [found], ZoneDatabase())
+
+
 def policy_with_models(
     policy: str, models_dir: Path | None = None
 ) -> tuple[Policy, list[tuple[ModelFile, Traversable]]]:
@@ -128,8 +139,8 @@ def _find_model(
 
 
 def _by_name(entries: Iterable[Traversable]) -> dict[str, Traversable]:
-    found = sorted((entry for entry in entries if entry.name.endswith(SUFFIX)), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(SUFFIX): entry for entry in found}
+    found = {entry.name.removesuffix(SUFFIX): entry for entry in entries if entry.name.endswith(SUFFIX)}
+    return dict(sorted(found.items()))
 
 
 def _read(source: Traversable, what: str, known: Iterable[str]) -> str:

@@ -62,7 +62,9 @@ class Metric(Strict):
     def _complete(self) -> Self:
         feature = FEATURE_BY_NAME.get(self.feature)
         if feature is None:
-            raise ValueError(f"unknown feature {self.feature!r}; known: {', '.join(FEATURE_BY_NAME)}")
+            raise MistakeAt(
+                f"unknown feature {self.feature!r}; known: {', '.join(FEATURE_BY_NAME)}", "feature"
+            )
         for argument in ("source", "window_days", "lag_days", "of_days", "half_life_days"):
             given = getattr(self, argument) is not None
             if given != (argument in feature.needs):
@@ -70,7 +72,7 @@ class Metric(Strict):
                 raise ValueError(f"feature {self.feature!r} {verb} {argument}")
         known = known_sources(self.feature)
         if self.source is not None and self.source not in known:
-            raise ValueError(f"unknown source {self.source!r}; known: {', '.join(known)}")
+            raise MistakeAt(f"unknown source {self.source!r}; known: {', '.join(known)}", "source")
         if self.of_days is not None and self.window_days is not None and self.of_days <= self.window_days:
             raise ValueError(f"of_days {self.of_days} must be longer than window_days {self.window_days}")
         return self
@@ -118,7 +120,9 @@ class Component(Strict):
             raise ValueError("a table goes with a categorical fact, ramp and steps with a number")
         unknown = [key for key in self.table or {} if key not in categories]
         if unknown:
-            raise ValueError(f"unknown category {unknown[0]!r}; known: {', '.join(categories)}")
+            raise MistakeAt(
+                f"unknown category {unknown[0]!r}; known: {', '.join(categories)}", "table", unknown[0]
+            )
         return self
 
 
@@ -133,7 +137,9 @@ class Dimension(Strict):
     def _weights_add_up(self) -> Self:
         found = sum(component.weight for component in self.components)
         if found != self.weight:
-            raise ValueError(f"the components' weights add up to {found}, the dimension says {self.weight}")
+            raise MistakeAt(
+                f"the components' weights add up to {found}, the dimension says {self.weight}", "weight"
+            )
         return self
 
 
@@ -201,13 +207,19 @@ class ModelFile(Strict):
             raise MistakeAt(
                 f"the weights add up to {found}, the denominator is {self.denominator}", "denominator"
             )
-        for kind, names in (
-            ("components", [component.name for component in self.components]),
-            ("dimensions", [dimension.name for dimension in self.dimensions]),
-        ):
-            twice = repeated(names)
-            if twice is not None:
-                raise MistakeAt(f"two {kind} have the name {names[twice]!r}; give each its own", "dimensions")
+        places = [(d, c) for d, group in enumerate(self.dimensions) for c in range(len(group.components))]
+        twice = repeated([component.name for component in self.components])
+        if twice is not None:
+            d, c = places[twice]
+            name = self.components[twice].name
+            where = ("dimensions", d, "components", c, "name")
+            raise MistakeAt(f"two components have the name {name!r}; give each its own", *where)
+        twice = repeated([dimension.name for dimension in self.dimensions])
+        if twice is not None:
+            name = self.dimensions[twice].name
+            raise MistakeAt(
+                f"two dimensions have the name {name!r}; give each its own", "dimensions", twice, "name"
+            )
         if len(self.components) > COMPONENTS_MAX:
             raise MistakeAt(
                 f"{len(self.components)} components; at most {COMPONENTS_MAX} are supported", "dimensions"
@@ -254,8 +266,9 @@ class ModelFile(Strict):
         for (axis, found), kind, named in zip(
             self.grid.items(), (str.isalpha, str.isdigit), ("letters A..Z", "digits 1..9"), strict=True
         ):
-            if not all(kind(level.name) for level in found):
-                raise MistakeAt(f"the levels of this axis are named by {named}", "grid", axis)
+            other = next((i for i, level in enumerate(found) if not kind(level.name)), None)
+            if other is not None:
+                raise MistakeAt(f"the levels of this axis are named by {named}", "grid", axis, other, "name")
         return self
 
 

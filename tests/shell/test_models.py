@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from agents.cli import main
 from agents.model_tables import kept, row_layout, weight_by_fact, weight_of_events
-from agents.program import load_model, load_policy, policy_with_models
+from agents.program import known_models, load_model, load_policy, policy_with_models
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +32,29 @@ def row(output: str, name: str) -> list[str]:
     return line.split()
 
 
-def test_the_four_event_topics_alone_reach_a_quarter_of_health_and_all_of_the_others() -> None:
-    found = {name: load_model(name) for name in ("retention", "adoption", "health")}
+def test_what_the_four_event_topics_alone_reach_of_each_shipped_model() -> None:
+    found = {name: load_model(name) for name in known_models(None)}
     assert {name: (weight_of_events(model), model.denominator) for name, model in found.items()} == {
-        "retention": (100, 100),
         "adoption": (100, 100),
+        "axon": (85, 100),
+        "bigcommerce": (3, 17),
+        "expansion": (50, 100),
+        "expansion-4x4": (50, 100),
+        "guide": (51, 100),
         "health": (25, 100),
+        "qualification": (100, 100),
+        "retention": (100, 100),
+        "siemens": (10, 18),
+        "value": (0, 4),
+        "value-weighted": (0, 4),
     }
+
+
+def test_half_of_a_grid_is_not_enough_if_an_axis_is_unknown() -> None:
+    listed = latido_models("list").output
+    assert "50/100: no score without facts" in " ".join(row(listed, "expansion"))
+    assert "E < D < C < B < A x 5 < 4 < 3 < 2 < 1" in " ".join(row(listed, "expansion"))
+    assert "10/18:" not in " ".join(row(listed, "siemens"))
 
 
 def test_the_facts_that_raise_coverage_are_told_with_their_weights() -> None:
@@ -134,7 +150,7 @@ def test_a_file_that_is_not_there_is_told_with_what_is(latido: Latido) -> None:
     done = latido("models", "check", "nothing.yaml")
     assert done.returncode == 2
     assert "'nothing.yaml' cannot be read (No such file or directory)" in done.stderr
-    assert "adoption, health, retention, default" in done.stderr
+    assert "one of: adoption, axon, bigcommerce," in done.stderr
 
 
 @pytest.mark.parametrize("names", [["retention"], ["health"], ["retention", "adoption", "health"]])

@@ -47,7 +47,7 @@ def test_a_model_beside_the_policy_stands_in_for_a_shipped_one(tmp_path: Path) -
 def test_a_model_may_be_in_the_folder_of_models(tmp_path: Path) -> None:
     model(tmp_path / "models", "ours")
     assert load_program(policy(tmp_path, "ours"), tmp_path / "models").models[0].model == "ours"
-    assert list(known_models(tmp_path / "models")) == ["adoption", "health", "retention", "ours"]
+    assert list(known_models(tmp_path / "models")) == [*known_models(None), "ours"]
     assert load_model("ours", tmp_path / "models").model == "ours"
 
 
@@ -59,7 +59,7 @@ def test_a_name_is_not_shipped_and_in_the_folder_of_models_at_once(tmp_path: Pat
 
 def test_an_unknown_model_is_told_with_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"(?s)'adoptoin', which does not exist.*enable one of: adoption, health, retention"
+        ConfigError, match=r"(?s)'adoptoin', which does not exist.*enable one of: adoption, axon, bigcommerce"
     ):
         load_program(policy(tmp_path, "adoptoin"))
 
