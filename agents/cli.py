@@ -245,6 +245,42 @@ def models_check(files: tuple[str, ...]) -> None:
 
 
 @main.group()
+def report() -> None:
+    """Look back at recorded events."""
+
+
+@report.command("conversion")
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--model", default="qualification", show_default=True, help="The model that judges: by name or path."
+)
+@click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
+@click.option("--period", default="month", show_default=True, type=click.Choice(["month", "quarter", "year"]))
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def report_conversion(
+    files: tuple[Path, ...], *, model: str, policy: str | None, period: str, as_json: bool
+) -> None:
+    """Tell how many of the accounts that a model judges convert, by period and best band.
+
+    Conversions are facts: `outcome` told as `converted`. From recorded events, as `latido replay` reads them.
+    """
+    settings = Settings.load()
+    _use_cache()
+    from agents.conversion import conversion, conversion_text
+    from agents.program import load_program_of
+
+    program = load_program_of(model, policy or settings.policy, settings.models_dir)
+    rows = conversion(files, program, period)
+    click.echo(msgspec.json.encode(rows) if as_json else conversion_text(rows))
+
+
+@main.group()
 def policy() -> None:
     """Look at policies."""
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from agents import metrics, settings
+from agents import metrics, model_page, settings
 from schemas import generate
 
 ROOT: Final = Path(__file__).parents[1]
@@ -17,6 +17,7 @@ def documents() -> dict[str, str]:
     return {
         **generate.documents(),
         "docs/metrics.md": metrics.page(),
+        "docs/models.md": model_page.page(),
         "docs/settings.md": settings.page(),
     }
 

@@ -143,6 +143,17 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
+def read_lines(files: Sequence[Path]) -> Iterator[bytes]:
+    """Return the lines of recorded files, one file after another.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    for path in files:
+        with _open(path) as source:
+            yield from source
+
+
 def _deal(
     files: Sequence[Path], partitions: int, folder: Path, stack: ExitStack, dead: list[tuple[Any, bytes]]
 ) -> tuple[dict[tuple[int, Input], _Spool], int]:
@@ -150,29 +161,27 @@ def _deal(
     homes: dict[str, int] = {}
     decoder = msgspec.json.Decoder(Address)
     lines = 0
-    for path in files:
-        with _open(path) as source:
-            for line in source:
-                lines += 1
-                text = line.rstrip(b"\r\n")
-                if not text.strip():
-                    continue
-                try:
-                    address, topic = _routed(decoder, text)
-                except Refused as refused:
-                    dead.append(_unroutable(lines, text, refused))
-                    continue
-                stamp = -1 if address.received_at is None else instant_ms(address.received_at)
-                home = homes.get(address.account_id)
-                if home is None:
-                    home = partition_of(address.account_id.encode(), partitions)
-                    homes[address.account_id] = home
-                spool = spools.get((home, topic))
-                if spool is None:
-                    handle = stack.enter_context((folder / f"{home}-{topic}").open("w+b", buffering=1 << 16))
-                    spool = spools[home, topic] = _Spool(handle, [])
-                spool.lines.write(text + b"\n")
-                spool.stamps.append(stamp)
+    for line in read_lines(files):
+        lines += 1
+        text = line.rstrip(b"\r\n")
+        if not text.strip():
+            continue
+        try:
+            address, topic = _routed(decoder, text)
+        except Refused as refused:
+            dead.append(_unroutable(lines, text, refused))
+            continue
+        stamp = -1 if address.received_at is None else instant_ms(address.received_at)
+        home = homes.get(address.account_id)
+        if home is None:
+            home = partition_of(address.account_id.encode(), partitions)
+            homes[address.account_id] = home
+        spool = spools.get((home, topic))
+        if spool is None:
+            handle = stack.enter_context((folder / f"{home}-{topic}").open("w+b", buffering=1 << 16))
+            spool = spools[home, topic] = _Spool(handle, [])
+        spool.lines.write(text + b"\n")
+        spool.stamps.append(stamp)
     return spools, lines
 
 

@@ -1,0 +1,113 @@
+"""The page of the shipped models, made from their files: what each asks, where its numbers are from, what it is made of."""
+
+from __future__ import annotations
+
+import re
+from textwrap import fill
+from typing import TYPE_CHECKING, Final
+
+from agents.explain import metric_text
+from agents.model_tables import weight_by_fact, weight_of_events
+from agents.program import known_models, load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from importlib.resources.abc import Traversable
+
+    from schemas.model_file import Component, Level, ModelFile
+
+WIDTH: Final = 110
+MISSING: Final = {
+    "spread": "is spread over what is known",
+    "count": "counts nothing and takes nothing from the rest",
+    "spread_in_dimension": "is spread within its dimension",
+}
+_REMARK: Final = re.compile(r"^ +- name: (\S+) # (.+)$", re.MULTILINE)
+
+
+def page() -> str:
+    """Return the page."""
+    shipped = {name: (load_model(name), _text(source)) for name, source in known_models(None).items()}
+    parts = [
+        "# Models",
+        fill(
+            "The scoring systems that ship as files in `schemas/models/`. A policy enables a model by its name (key "
+            "`models`); copy a file to change its numbers, under another name. This page is made from the files by "
+            "`python -m agents.generate`; [semantics.md](semantics.md) says how a score is computed, "
+            "[catalogue.md](catalogue.md) what a component may measure.",
+            WIDTH,
+        ),
+        _table(
+            ("model", "scale", "bands", "for", "known from events alone"),
+            (_row(model) for model, _ in shipped.values()),
+        ),
+    ]
+    for model, text in shipped.values():
+        parts += _section(model, text)
+    return "\n\n".join(parts) + "\n"
+
+
+def _text(source: Traversable) -> str:
+    return source.read_text(encoding="utf-8")
+
+
+def _row(model: ModelFile) -> tuple[str, ...]:
+    cells = " x ".join(str(len(axis)) for axis in model.levels)
+    return (
+        f"[`{model.model}`](#{model.model})",
+        "{}..{}".format(*model.scale),
+        f"grid of {cells}" if model.grid else ", ".join(model.band_names),
+        ", ".join(model.applies_to.kind),
+        f"{weight_of_events(model)} of {model.denominator}",
+    )
+
+
+def _section(model: ModelFile, text: str) -> Iterator[str]:
+    yield f"## {model.model}"
+    for line in re.match(r"(?:# .*\n)*", text)[0].splitlines():  # type: ignore[index]  # matches anything
+        yield fill(line.removeprefix("# "), WIDTH)
+    remarks = dict(_REMARK.findall(text))
+    yield _table(
+        ("dimension", "component", "weight", "measures", "points", ""),
+        (
+            (
+                group.name,
+                f"`{part.name}`",
+                str(part.weight),
+                metric_text(part.metric),
+                _curve(part),
+                remarks.get(part.name, ""),
+            )
+            for group in model.dimensions
+            for part in group.components
+        ),
+    )
+    for name, axis in zip(model.grid or ("bands",), model.levels, strict=True):
+        yield fill(f"{name.capitalize()}: {'; '.join(map(_level, axis))}.", WIDTH)
+    services = [(band.name, band.service) for band in model.bands or [] if band.service]
+    if services:
+        yield _table(("band", "service"), services)
+    facts = ", ".join(f"`{name}` {weight}" for name, weight in weight_by_fact(model).items())
+    yield fill(
+        f"Weights are of {model.denominator}; at least {model.min_coverage:g} of them must be known, and what is missing "
+        f"{MISSING[model.missing]}. A band is left {model.hysteresis:g} points past its cut, a rise after a fall waits for "
+        f"{model.dwell_h} hours, a move of {model.min_change:g} points is told."
+        + (f" Facts add {facts}." if facts else ""),
+        WIDTH,
+    )
+
+
+def _curve(part: Component) -> str:
+    if part.table is not None:
+        return ", ".join(f"{name} {points:g}" for name, points in part.table.items())
+    kind, anchors = ("ramp", part.ramp) if part.ramp else ("steps", part.steps or [])
+    return f"{kind} " + ", ".join(f"{x:g}: {y:g}" for x, y in anchors)
+
+
+def _level(level: Level) -> str:
+    return f"`{level.name}` {'from' if level.closed == 'left' else 'above'} {level.start:g}"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
