@@ -29,7 +29,17 @@ from streams import accounts
 from streams import layout as lay
 from streams.conditions import holds
 from streams.layout import STATE_VERSION
-from streams.metrics import NO_VALUE, RATIO, SINCE_LAST, SUM, USER_COUNT, USER_SHARE, is_warming, metric
+from streams.metrics import (
+    NO_VALUE,
+    PATTERN,
+    RATIO,
+    SINCE_LAST,
+    SUM,
+    USER_COUNT,
+    USER_SHARE,
+    is_warming,
+    metric,
+)
 from streams.migration import describe, migrate
 from streams.move import move_to
 from streams.plan import CURRENCY, FEATURE, LAST_DAY_SLOT, SOURCE
@@ -114,7 +124,7 @@ def move_all(machine: Machine, now: int) -> list[tuple[bytes, int]]:
 def was_never_told(accounts: Accounts, row: int, c: int) -> bool:
     """Return whether nothing was told since the change, at any distance, of what the metric needs at all."""
     cells, plan, feature = accounts.cells, accounts.plan, accounts.plan.components[c, FEATURE]
-    if feature in (RATIO, SINCE_LAST):
+    if feature in (RATIO, SINCE_LAST, PATTERN):
         return bool(cells.u16[row, plan.scalars[LAST_DAY_SLOT] + plan.components[c, SOURCE]] == lay.NEVER)
     if feature == SUM:
         return bool(cells.u16[row, plan.scalars[CURRENCY]] == 0)
@@ -218,6 +228,11 @@ PAIRS: Final[dict[str, tuple[Program, Program, set[str]]]] = {
     "a longer window beside a shorter one": (
         measured(m("ratio", "activity", 14, lag_days=14)),
         measured(m("ratio", "activity", 14, lag_days=14), m("count", "activity", 84)),
+        {"test.c1"},
+    ),
+    "a weekly pattern": (
+        measured(m("count", "activity", 14)),
+        measured(m("count", "activity", 14), m("pattern", "activity", 14, lag_days=28)),
         {"test.c1"},
     ),
     "a shorter window": (
@@ -393,6 +408,22 @@ def test_a_new_source_is_missing_until_its_window_begins_after_the_last_event_be
     assert acme.missing() == [None, "warming_up", "warming_up"]
     assert acme.log_in_daily(13).missing() == [None, "warming_up", "warming_up"]
     assert acme.log_in_daily(1).missing() == [None, None, None]
+
+
+def test_a_pattern_is_missing_until_its_whole_days_lie_behind_the_change() -> None:
+    """
+    day 0 .... 29 | 30 ..... 50 | 51
+                  | the last day that is not known is day 29; 7 and 14 whole days before day 51 begin on day 30
+    """
+    acme = Acme(measured(m("rhythm"))).log_in_daily(30)
+    acme.change_to(
+        measured(m("rhythm"), m("pattern", "logins", 7, lag_days=14), m("ratio", "logins", 7, lag_days=14))
+    )
+    assert acme.log_in_daily(20).missing() == [None, "warming_up", "warming_up"], "day 49"
+    assert acme.log_in_daily(1).missing() == [None, "warming_up", None], (
+        "day 50: the ratio counts the present day"
+    )
+    assert acme.log_in_daily(1).missing() == [None, None, None], "day 51"
 
 
 def test_weeks_are_known_from_the_monday_on_that_follows_the_last_one_not_held() -> None:
