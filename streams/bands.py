@@ -69,18 +69,15 @@ def next_band(
 
     ``points`` are those of the components, from which the axes of a grid follow.
     """
-    model = plan.models[m]
-    first, end, second = model[BAND], model[BAND_END], model[GRID]
-    former = was - FIRST_BAND
-    if second == 0:
-        return int64(
-            settle(cells, plan, row, m, 0, first, end, first + former, score, now) - first + FIRST_BAND
-        )
-    width = end - second
-    letter, digit = int64(-1), int64(-1)
-    if former >= 0:
-        letter, digit = former // width, former % width
-    fit, use = dimension(plan, points, m, model[DIM]), dimension(plan, points, m, model[DIM] + 1)
-    letter = settle(cells, plan, row, m, 0, first, second, first + letter, fit, now) - first
-    digit = settle(cells, plan, row, m, 1, second, end, second + digit, use, now) - second
-    return int64(letter * width + digit + FIRST_BAND)
+    first, end, second = plan.models[m, BAND], plan.models[m, BAND_END], plan.models[m, GRID]
+    former, width, code = was - FIRST_BAND, end - second, int64(0)
+    for axis in range(1 if second == 0 else 2):
+        begin, stop, value, present = first, end, score, former
+        if second != 0:
+            begin, stop = (first, second) if axis == 0 else (second, end)
+            value = dimension(plan, points, m, plan.models[m, DIM] + axis)
+            if former >= 0:
+                present = former // width if axis == 0 else former % width
+        level = settle(cells, plan, row, m, axis, begin, stop, begin + present, value, now) - begin
+        code = code * (stop - begin) + level
+    return int64(code + FIRST_BAND)
