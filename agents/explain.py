@@ -135,6 +135,7 @@ def _missing(metric: Metric, x: int | None, why: Missing | None) -> str:
     if metric.feature == "fact":
         return f"the fact {metric.source!r} is not told, or has expired"
     days = max((metric.window_days or 0) + (metric.lag_days or 0), metric.of_days or 0)
+    days += metric.feature == "pattern"  # over whole days, so without the present one
     seen = "nothing of it was seen yet"
     return f"{seen}, or the account is known for less than {days} days" if days else seen
 

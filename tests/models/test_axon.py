@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents.explain import _missing, metric_text
 from agents.program import load_model
 from tests.models.golden import changes, logins, played, require, score_of, unjudged_until
 from tests.scenarios.timeline import Tree, facts, payment
@@ -129,6 +130,15 @@ def test_one_account_falls_off_its_pattern_and_comes_back() -> None:
 def test_the_pattern_takes_nine_weeks_to_be_known(until: str, coverage: float) -> None:
     found = score_of("axon", *logins(range(int(until[:2]) + 1)), until=until)
     assert (found["score"], found["coverage"]) == (100 if coverage >= 0.5 else None, coverage)
+
+
+def test_how_long_the_pattern_takes_is_said_by_explain() -> None:
+    pattern = load_model("axon").components[0].metric
+    assert metric_text(pattern) == "pattern of activity, 7 d to the 56 d before"
+    assert (
+        _missing(pattern, None, None)
+        == "nothing of it was seen yet, or the account is known for less than 64 days"
+    )
 
 
 #   a pattern that was never there: nothing in the eight weeks before is nothing to fall from

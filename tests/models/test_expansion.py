@@ -204,6 +204,13 @@ def test_each_axis_has_its_own_dwell() -> None:
     ]  # fmt: skip
 
 
+#   the number falls at noon of day 30 (engagement 76) and would rise an hour later: it does at the end of its dwell, to the minute
+def test_the_end_of_the_numbers_dwell_is_an_instant() -> None:
+    story = moved(facts("30 12:00", "30 13:00", override__expansion__complementary_pages=20))
+    assert cells(story) == ["27 00:00 A1", "30 12:00 A2", "30 13:00 A2", "31 12:00 A1"]
+    assert [change["cause"]["kind"] for change in story.changes[1:]] == ["override", "evidence", "time"]
+
+
 #   a component pinned moves its axis and shows as `override`; contributions and dimensions are those of the evidence
 #   sector pinned to 0: fit (0 + 1000 + 1000 + 500 + 1000) / 50 = 70: B, score (3500 + 5000) / 100
 def test_a_pinned_component_moves_the_cell() -> None:

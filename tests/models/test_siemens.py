@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agents.program import load_model
-from tests.models.golden import changes, dimensions, played, require, score_of, visits
-from tests.scenarios.timeline import Tree, facts, login, payment
+from tests.models.golden import changes, dimensions, model_tree, played, require, score_of, visits
+from tests.scenarios.timeline import Tree, facts, login, payment, run
 
 UNKNOWN: dict[str, float | None] = {"payment_frequency": None, "active_users": None, "key_features": None}
 """What takes four weeks or thirteen to be known."""
@@ -34,6 +34,18 @@ def test_what_is_missing_weighs_on_its_own_aggregate_only() -> None:
         communications=8.334, nps=8.333, business_reviews=13.333, punctuality=25, receivables=12.5, **UNKNOWN,
     )  # fmt: skip
     assert dimensions(found) == {"relational": 60, "financial": 75, "usage": None}
+
+
+#   a copy in which relational weighs twice as much: (2 * 60 + 75) / 3, whatever is known of each
+def test_aggregates_weigh_what_the_file_says() -> None:
+    mine = model_tree("siemens") | {"denominator": 24}
+    relational = mine["dimensions"][0]
+    relational["weight"] = 12
+    for part in relational["components"]:
+        part["weight"] = 4
+    told = facts("0 12:00", communications=3, nps=0, reviews_held=2, receivables_overdue_pct=20)
+    found = run(told, until="1", models=[mine]).view["scores"][0]
+    assert (found["score"], found["coverage"]) == (65, 0.667)
 
 
 def active_account(users: int, feature_days: int, payments: int) -> list[Tree]:
