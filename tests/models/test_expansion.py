@@ -204,7 +204,7 @@ def test_each_axis_has_its_own_dwell() -> None:
     ]  # fmt: skip
 
 
-#   the number falls at noon of day 30 (engagement 76) and would rise an hour later: it does at the end of its dwell, to the minute
+#   the number falls at noon of day 30 (engagement 76) and would rise an hour later: it does when its dwell ends
 def test_the_end_of_the_numbers_dwell_is_an_instant() -> None:
     story = moved(facts("30 12:00", "30 13:00", override__expansion__complementary_pages=20))
     assert cells(story) == ["27 00:00 A1", "30 12:00 A2", "30 13:00 A2", "31 12:00 A1"]
