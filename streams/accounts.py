@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from schemas.catalogue import (
-    DATE_END,
-    DATE_FACTS,
-    DATE_MIN,
-    FACT_BY_NAME,
-    FORGOTTEN_DAYS,
-    OVERRIDE_PREFIX,
-    ZONE_FACT,
-)
+from schemas.catalogue import DATE_FACTS, FACT_BY_NAME, OVERRIDE_PREFIX, ZONE_FACT
 from schemas.errors import StateError
 from streams.apply import FACT_UPDATE_COLUMNS
 from streams.cells import FACT_AT, FACT_COLUMNS, FACT_EXPIRES, FACT_VALUE, FOREVER, NO_FACT, NOTES, Cells
-from streams.days import DAY_MS, add_zone
-from streams.decode import instant_ms
+from streams.days import add_zone
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
-from streams.kernel import advance, rearm, sweep
-from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, row_dtype, template
+from streams.fact_cells import date_cell, expiry, number_cell
+from streams.kernel import adopt, advance, rearm, sweep
+from streams.layout import FINGERPRINT_BYTES, HELD, HELD_ESCALATED, NOW, UNSET, ZONE, row_dtype, template
 from streams.migration import migrate, read_description, unreadable
+from streams.plan import MUTE_END
 from streams.stored import join_tail, join_values, split_values
 
 if TYPE_CHECKING:
@@ -42,10 +33,7 @@ if TYPE_CHECKING:
 
 _ROWS_MIN: Final = 1024
 MIGRATED_AT_ONCE: Final = 16_384
-FACT_MAX: Final = 10**15
 _BLOCKS_MIN: Final = 16
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_EPOCH: Final = date(1970, 1, 1)
 POINTS_MAX: Final = 100
 
 
@@ -161,6 +149,24 @@ class Accounts:
             return start == 0
         return False
 
+    def mute(self, intervals: npt.NDArray[np.int64]) -> None:
+        """Hold alerts back in these intervals, (intervals, 2) in ms; what was held is told at the end of one."""
+        self.plan = self.plan._replace(mutes=intervals)
+        size = len(self)
+        holds = np.nonzero(self.cells.u8[:size, HELD : HELD + 2].max(axis=1) >= HELD_ESCALATED)[0]
+        for end_ms in intervals[:, MUTE_END].tolist():
+            waits = holds[self.cells.i64[holds, NOW] < end_ms]
+            self.cells.due[waits] = np.minimum(self.cells.due[waits], end_ms)
+
+    def adopt(self, rows_max: int, clock_ms: int, fresh: int, emit: Callable[[Effects], None]) -> bool:
+        """Let at most ``rows_max`` accounts adopt the policy in force (see ``kernel.adopt``); return whether all have."""
+        self._swept = adopt(self.cells, self.plan, self.effects, self._swept, rows_max, clock_ms, fresh, 0)
+        self._empty(emit)
+        if self._swept < len(self.cells.due):
+            return False
+        self._swept = 0
+        return True
+
     def _empty(self, emit: Callable[[Effects], None]) -> None:
         if self.effects.used[0]:
             emit(self.effects)
@@ -233,8 +239,20 @@ class Accounts:
 
     def take_changed(self, rows: list[int]) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of ``changed`` rows, which then count as unchanged."""
+        self.cells.changed[rows] = 0
+        return self._written(rows)
+
+    def under(self, program: Program) -> Accounts:
+        """Return the same accounts, each in the same row, as another program reads what this one writes; not yet ``loaded``."""
+        other, rows = Accounts(program), list(range(len(self)))
+        other._layouts = {**self._layouts, self.program.layout.fingerprint: list(self.program.layout.columns)}
+        written = self._written(rows)
+        other.load([key for key, _ in written], [value for _, value in written])
+        other._foreign |= self._foreign
+        return other
+
+    def _written(self, rows: list[int]) -> list[tuple[bytes, bytes | None]]:
         changed = np.array(rows, np.int64)
-        self.cells.changed[changed] = 0
         values = join_values(self.program.layout.fingerprint, self._rows[changed])
         warming: list[bool] = np.any(self.cells.known[changed], axis=1).tolist()
         if self.cold or any(warming):
@@ -348,29 +366,3 @@ class Accounts:
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""
         return np.nonzero(self.cells.i64[: len(self), NOW] != UNSET)[0].tolist()
-
-
-def expiry(name: str, told: AccountFacts, at: int) -> int:
-    """Return when a fact told at ``at`` expires, in ms; an override that names no end has one nevertheless."""
-    if told.expires_at is not None:
-        return instant_ms(told.expires_at)
-    return at + FORGOTTEN_DAYS * DAY_MS if name.startswith(OVERRIDE_PREFIX) else FOREVER
-
-
-def number_cell(value: Any) -> int:
-    """Return a number in thousandths, half up; ``NO_FACT`` for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > FACT_MAX:
-        return NO_FACT
-    numerator, denominator = value.as_integer_ratio()
-    return (2000 * numerator + denominator) // (2 * denominator)
-
-
-def date_cell(value: Any) -> int:
-    """Return the local day that a date in text means; ``NO_FACT`` for anything else."""
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return NO_FACT
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        return NO_FACT
-    return (day - _EPOCH).days if DATE_MIN <= day < DATE_END else NO_FACT

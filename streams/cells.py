@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from schemas.reasons import EventNote
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -43,3 +45,8 @@ class Cells(NamedTuple):
 
 
 LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, NOTES = range(4)
+NOTE_OF: Final = {
+    LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
+    TOO_LATE: EventNote.TOO_LATE,
+    AMOUNT_LEFT_OUT: EventNote.AMOUNT_LEFT_OUT,
+}
