@@ -87,7 +87,8 @@ def migrate(
         before = _counterpart(column, was)
         if before is None:
             if column.name.endswith(CHANGES):
-                _cells(new, column)[:, 0] = _cells(rows, was["now"])[:, 0] // 1000 - _ORDINAL_BASE_S
+                lived_s = _cells(rows, was["now"])[:, 0] // 1000 - _ORDINAL_BASE_S
+                _cells(new, column)[:, 0] = np.maximum(lived_s, 0)  # an account without an event begins at 1
         elif before._replace(offset=column.offset) == column:
             _cells(new, column)[:] = _cells(rows, before)
         else:

@@ -140,15 +140,16 @@ def test_a_crash_while_accounts_adopt_a_policy_changes_no_output(
     assert [key for key, value in crashed.changelog if key == b"\0control-before" and value is not None]
 
 
+@pytest.mark.parametrize("begins", [0, 1], ids=["begun under the same", "begun under another"])
 def test_who_owns_a_partition_next_goes_on_under_the_policy_in_force_whatever_its_own_is(
-    program: Program, events: Events, whole: list[bytes]
+    program: Program, events: Events, whole: list[bytes], begins: int
 ) -> None:
-    """The first policy by the topic; then owners that were started with another one."""
+    """The first policy by the topic; its owners were started with one or another."""
     first = activation(START_MS - DAY_MS, default_policy(), RETENTION, shipped_model("adoption"), HEALTH)
     lines = [*topic(first), *(each._replace(offset=each.offset + 1) for each in CONTROL)]
-    mixed = Controlled(program, events)
-    mixed.lines = lines
     others = [program, load_program("docs/examples/silence.yaml")]
+    mixed = Controlled(others[begins], events)
+    mixed.lines = lines
     take_over = mixed.take_over
 
     def by_another(rng: random.Random) -> None:
