@@ -260,6 +260,16 @@ class Bench:
         self._consumer.close()
 
 
+def latido(bench: Bench, *arguments: str) -> str:
+    """Run a command against the bench's application; return what it said."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from agents.cli import main; main()", *arguments],
+        env=bench.environment(), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def bench(kafka: KafkaServer, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(kafka.broker, tmp_path)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +21,7 @@ from agents.program import shipped
 from agents.simulation.clocktext import instant_text
 from agents.simulation.company import DAY_MS
 from schemas.topics import CONTROL, Output
-from tests.worker.conftest import PARTITIONS, ROOT
+from tests.worker.conftest import PARTITIONS, ROOT, latido
 from tests.worker.judge import Messages, differences, total, up_to
 from tests.worker.recording import record, replayed
 
@@ -35,16 +33,6 @@ DAYS: Final = 70
 SLOWLY: Final = {"max_events_per_s": 600, "commit_interval_ms": 500}
 OTHER: Final = str(ROOT / "docs" / "examples" / "silence.yaml")
 log = logging.getLogger(__name__)
-
-
-def latido(bench: Bench, *arguments: str) -> str:
-    """Run a command against the bench's application; return what it said."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from agents.cli import main; main()", *arguments],
-        env=bench.environment(), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def second_policy(folder: Path) -> str:
