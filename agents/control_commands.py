@@ -139,7 +139,7 @@ def diff(before: str, after: str, files: tuple[Path, ...], days: int) -> None:
     programs = [load_program(name, settings.models_dir) for name in (before, after)]
     told = [told_by(program, files, days=days) for program in programs]
     names = [f"{program.policy.policy} {program.policy.version}" for program in programs]
-    click.echo(diff_text(names if names[0] != names[1] else [before, after], told))
+    click.echo(diff_text(names if names[0] != names[1] else ["before", "after"], told))
 
 
 @click.group("dead-letters")
