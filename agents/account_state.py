@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.beside import LAYOUT, META
 from agents.changelog import ChangelogReader
 from agents.clients import Connection
-from agents.partition import LAYOUT, META, POSITION, Partition
+from agents.partition import Partition
 from agents.replay import fold_files
 from agents.topics import check_topics
 from schemas.errors import AccountError
 from schemas.topics import INPUT_TOPICS, changelog_topic
+from streams.control import CONTROL
 from streams.layout import NOW, UNSET
+from streams.merge import POSITION
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
@@ -30,7 +33,10 @@ Pair = tuple[bytes, bytes | None]
 
 
 class AccountState(NamedTuple):
-    """An account's changelog record, and the instant that counts as now; ``halted`` is the input that halts its partition."""
+    """An account's changelog record, the program in force, and the instant that counts as now.
+
+    ``halted`` is the input that halts its partition.
+    """
 
     program: Program
     account: str
@@ -65,7 +71,7 @@ def from_files(files: Sequence[Path], program: Program, account: str) -> Account
         )
     (record,) = whole.accounts.records_of(np.array([row]))
     present_ms = max(whole.clock_ms, int(whole.accounts.cells.i64[row, NOW]))
-    return AccountState(program, account, 0, 1, record, present_ms, whole.halted)
+    return AccountState(whole.accounts.program, account, 0, 1, record, present_ms, whole.halted)
 
 
 def from_changelog(settings: Settings, program: Program, account: str) -> AccountState:
@@ -91,7 +97,8 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
     whole = _loaded(program, partition, partitions, list(found.items()))
     now_ms = max(time.time_ns() // 1_000_000, int(whole.accounts.cells.i64[0, NOW]))
     (record,) = whole.accounts.records_of(np.array([0]))
-    return AccountState(program, account, partition, partitions, record, now_ms, whole.halted)
+    in_force = whole.accounts.program
+    return AccountState(in_force, account, partition, partitions, record, now_ms, whole.halted)
 
 
 async def _read(broker: str, topic: str, partition: int, key: bytes) -> dict[bytes, bytes | None]:
@@ -112,7 +119,7 @@ class _Found:
     def take(self, _partition: int, keys: list[bytes], values: list[bytes | None]) -> None:
         """Take consecutive records."""
         for key, value in zip(keys, values, strict=True):
-            if key in (self._key, META) or key.startswith((LAYOUT, POSITION)):
+            if key in (self._key, META) or key.startswith((LAYOUT, POSITION, CONTROL)):
                 self.latest[key] = value
 
 

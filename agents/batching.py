@@ -240,6 +240,8 @@ class BatchingApp(faust.App):
             async for event in stream.noack().events():
                 try:
                     await delivery.take(event.value)
+                    if delivery.misplaced:
+                        await self.consumer.seek_to_committed()
                 except Exception as error:
                     delivery.die(error)
                     raise

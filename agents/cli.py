@@ -9,18 +9,18 @@ import logging
 import os
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from agents.control_commands import activate, alerts, dead_letters, diff
 from agents.convert import convert
+from agents.options import instant
 from agents.settings import Settings, unknown_variables
 from agents.simulation.command import simulate
 from schemas.errors import ConfigError, LatidoError
-from schemas.events import OCCURRED_AT_END_MS
 
 EXIT_PROBLEM = 1
 EXIT_OPERATING_ERROR = 2
@@ -38,27 +38,6 @@ class Commands(click.Group):
             ctx.exit(EXIT_OPERATING_ERROR)
 
 
-def instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-    """Return an option's instant in ms: RFC 3339 with a zone, or integer ms."""
-    if text is None:
-        return None
-    at_ms = int(text) if text.isascii() and text.isdigit() else _milliseconds(text)
-    if at_ms is None or not 0 <= at_ms <= OCCURRED_AT_END_MS:
-        raise click.BadParameter(
-            f"{text!r} is neither RFC 3339 with a zone (2026-01-31T00:00:00Z) nor milliseconds since 1970, "
-            "from 1970 to 2100."
-        )
-    return at_ms
-
-
-def _milliseconds(text: str) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if moment.tzinfo is None else round(moment.timestamp() * 1000)
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Latido scores B2B customers from their events as they happen. Settings are LATIDO_* variables."""
@@ -66,6 +45,8 @@ def main() -> None:
 
 main.add_command(simulate)
 main.add_command(convert)
+main.add_command(alerts)
+main.add_command(dead_letters)
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
@@ -282,7 +263,11 @@ def report_conversion(
 
 @main.group()
 def policy() -> None:
-    """Look at policies."""
+    """Look at policies, compare them, let one take hold."""
+
+
+policy.add_command(activate)
+policy.add_command(diff)
 
 
 @policy.command("check")

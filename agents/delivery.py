@@ -20,12 +20,13 @@ from faust.types import TP
 from agents.changelog import ChangelogReader
 from agents.clients import Connection, transactional_producer
 from agents.commit import Committer, DeliveryTopics
+from agents.control_log import ControlLog
 from agents.drive import Drive
 from agents.ownership import Fence, Ownership
 from agents.pace import CommitPace, Throttle
 from agents.snapshots import Snapshots
 from schemas.errors import LatidoError, StateError
-from schemas.topics import INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
+from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,11 @@ class Delivery:
         self._owned = self._acquiring = False
 
     @property
+    def misplaced(self) -> bool:
+        """Whether an input is to be read on from elsewhere, so that all have to be sought again."""
+        return self.drive.misplaced
+
+    @property
     def held_back(self) -> frozenset[tuple[str, int]]:
         """Topic partitions that are not to be read now."""
         return self.drive.held_back
@@ -114,15 +120,20 @@ class Delivery:
             snapshots=self._snapshots(),
         )
         rate = settings.max_events_per_s
+        self._control = ControlLog(settings.connection, settings.topic_prefix + CONTROL)
+        await self._control.start()
         self.drive = Drive(
             self._ownership,
             self.pace,
             self.inputs,
+            control=self._control,
             throttle=Throttle(rate) if rate else None,
             observer=self._observer,
         )
-        self._committing = asyncio.create_task(self._commit_for_ever(), name="commit")
-        self._committing.add_done_callback(self.die_of_task)
+        tasks = {"commit": self._commit_for_ever(), "control": self._control.follow()}
+        self._tasks = [asyncio.create_task(work, name=name) for name, work in tasks.items()]
+        for task in self._tasks:
+            task.add_done_callback(self.die_of_task)
 
     def _snapshots(self) -> Snapshots | None:
         identity = self._settings.changelog_identity
@@ -136,9 +147,11 @@ class Delivery:
         """Commit what was processed, give everything up, and take nothing any more."""
         self._stopping = True
         await self.on_revoked()
-        self._committing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._committing
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._control.stop()
         await self._committer.stop()
 
     async def on_revoked(self) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from agents.beside import META
 from agents.findings import Finding, Verdict
 from agents.latest import Seen, Span, read_spans
-from agents.partition import META
 from agents.partitioners import likely_cause, misplaced
 from schemas.errors import LatidoError
 from schemas.topics import INPUT_TOPICS, changelog_topic

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agents.ownership import Holding, Ownership
     from agents.pace import CommitPace, Throttle
     from agents.polls import Poll, PolledChunk
-    from agents.ports import DeliveryObserver
+    from agents.ports import ControlSource, DeliveryObserver
     from schemas.topics import Input
 
 STEP_ROWS_MAX: Final = 5_000
@@ -45,10 +45,13 @@ class Drive:
         pace: CommitPace,
         inputs: Mapping[str, Input],
         *,
+        control: ControlSource,
         throttle: Throttle | None,
         observer: DeliveryObserver,
     ) -> None:
         self.accepting = False
+        self.misplaced = False
+        """An input is to be read on from elsewhere: a generation has to begin."""
         self.generation = 0
         self.held_back: frozenset[tuple[str, int]] = frozenset()
         """Topic partitions that are too far ahead to be read now; replaced as a whole."""
@@ -59,7 +62,7 @@ class Drive:
         self.full = asyncio.Event()
         """Set when processing waits for a commit."""
         self._ownership, self._pace, self._inputs = ownership, pace, inputs
-        self._throttle, self._observer = throttle, observer
+        self._control, self._throttle, self._observer = control, throttle, observer
         self._waited_s: dict[int, float] = {}
         self._answered_ms = 0
         self._ends_forwarded_s = 0.0
@@ -73,6 +76,7 @@ class Drive:
     def begin_generation(self) -> int:
         """Refuse every poll that was made before the seek that follows."""
         self.generation += 1
+        self.misplaced = False
         self.held_back = frozenset()
         self._waited_s.clear()
         return self.generation
@@ -87,12 +91,28 @@ class Drive:
         if not self.accepting or poll.generation != self.generation:
             self._observer.on_stale(sum(len(chunk.records.offsets) for chunk in poll.chunks))
             return
-        touched = self._offer(poll)
+        touched = self._hear_control()
+        if self.misplaced:  # what this poll says of places is not so any more
+            return
+        touched |= self._offer(poll)
         touched |= self._forward_ends(poll)
         touched |= self._count_waits(min(waited_s, WAIT_COUNTED_MAX_S), poll.answered_ms)
         await self._advance(touched)
         self._hold_back()
         self.alive_s = time.monotonic()
+
+    def _hear_control(self) -> set[int]:
+        """Let every partition take the control records that it has not taken."""
+        heard = set()
+        for number, holding in self._ownership.holdings.items():
+            lines = self._control.after(holding.port.control_next)
+            if not lines:
+                continue
+            heard.add(number)
+            for topic, offset in holding.port.take_control(lines).items():
+                holding.input_next[topic] = offset
+                self.misplaced = True
+        return heard
 
     def _offer(self, poll: Poll) -> set[int]:
         for chunk in poll.chunks:

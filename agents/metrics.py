@@ -14,6 +14,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from schemas.control import CONTROL_KINDS
 from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status
 from schemas.topics import INPUT_TOPICS, Input
 
@@ -60,6 +61,7 @@ NOTE: Final = Label("note", tuple(EventNote))
 RULE: Final = Label("reason", tuple(rule.label for rule in Rule))
 REFUSAL: Final = Label("reason", tuple(SnapshotRefusal))
 STATUS: Final = Label("status", tuple(Status))
+KIND: Final = Label("kind", CONTROL_KINDS)
 
 METRICS: Final = (
     Metric("clock_behind_seconds", "gauge", "seconds", (PARTITION,), "wall time minus the partition's clock"),
@@ -79,6 +81,12 @@ METRICS: Final = (
     Metric("score_changes", "counter", "messages", (MODEL,), "score changes written"),
     Metric(
         "alerts", "counter", "reasons", (RULE, STATUS), "reasons in alerts written, by status of the alert"
+    ),
+    Metric(
+        "control_records", "counter", "records", (KIND,), "control records taken, once for each partition"
+    ),
+    Metric(
+        "control_late", "counter", "records", (KIND,), "of those the ones that came after their effective_at"
     ),
     Metric("commits", "counter", "transactions", (), "transactions committed"),
     Metric("commit_seconds", "histogram", "seconds", (), "duration of a transaction"),
@@ -170,6 +178,11 @@ class Metrics:
         self.gauge("queued_events", queued, label)
         self.gauge("halted", float(halted), label)
         self.gauge("accounts", accounts, label)
+
+    def on_control(self, partition: int, kind: str, *, late: bool) -> None:  # noqa: ARG002
+        """Count a control record."""
+        self._add("control_records", 1, kind)
+        self._add("control_late", late, kind)
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:  # noqa: ARG002
         """Count remarkable events."""

@@ -25,6 +25,9 @@ class PartitionObserver(Protocol):
     def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
         """Score changes by model, and alerts by (reason, status), were written."""
 
+    def on_control(self, partition: int, kind: str, *, late: bool) -> None:
+        """A control record was taken; ``late``: it came after the instant from which it was meant to count."""
+
     def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
         """A batch was drained: how far the clock is behind the wall, and what is in memory."""
 
@@ -41,6 +44,9 @@ class NullPartitionObserver:
         """Ignore it."""
 
     def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
+        """Ignore it."""
+
+    def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """Ignore it."""
 
     def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:

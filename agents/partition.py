@@ -2,48 +2,39 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
+from agents.beside import LAYOUT, META, RESERVED, Beside
+from agents.dead_letter import dead_letter
 from agents.observer import NullPartitionObserver, PartitionObserver
-from schemas.errors import StateError
-from schemas.outputs import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
+from schemas.control import kind_of
 from schemas.reasons import EventNote
-from schemas.records import Batch, OutputRecord, Snapshot
-from schemas.topics import INPUT_TOPICS, Input, Output
+from schemas.records import Batch, Snapshot
+from schemas.topics import Input
 from streams.accounts import Accounts
-from streams.cells import AMOUNT_LEFT_OUT, LATE_FOR_RHYTHM, TOO_LATE
-from streams.clock import NEVER_MS
-from streams.decode import Decoder, Place
-from streams.events import EVENT_INPUT, no_events
+from streams.cells import NOTE_OF, WRITTEN
+from streams.clock import ENDLESS_MS, NEVER_MS
+from streams.control import CONTROL, Control
+from streams.decode import Decoder, Place, instant_ms
+from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_TIME, no_events
 from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
-from streams.merge import Merge, Progress, Taken
+from streams.merge import POSITION, PROGRESS, Merge, Progress, Taken
 from streams.messages import Messages
-from streams.migration import describe
-from streams.view_queue import ViewQueue, is_behind
+from streams.view_queue import ViewQueue
 from streams.views import view_records
 
 if TYPE_CHECKING:
-    from schemas.records import Chunk
-    from streams.events import Reject
+    from collections.abc import Iterable
+
+    from schemas.records import Chunk, OutputRecord
+    from streams.control import ControlLine, Entry
+    from streams.events import Decoded
     from streams.plan import Program
 
-POSITION: Final = b"\0pos:"
-META: Final = b"\0meta"
-LAYOUT: Final = b"\0layout:"
-"""Followed by a fingerprint: what is needed to read rows that begin with it."""
 SWEEP_ROWS: Final = 500
-_PROGRESS: Final = struct.Struct("<qqiB")
-
-_NOTES: Final = {
-    LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
-    TOO_LATE: EventNote.TOO_LATE,
-    AMOUNT_LEFT_OUT: EventNote.AMOUNT_LEFT_OUT,
-}
 
 
 class Partition:
@@ -61,27 +52,23 @@ class Partition:
         self.partition = partition
         self.accounts = Accounts(program)
         self.merge = Merge(program.policy.grace_s * 1000)
-        self.grace_ms = program.policy.grace_s * 1000
-        self._partitions = partitions
-        self._decoder = Decoder(program.policy, self.accounts, Place(partition, partitions, keyed))
+        self.control = Control(program, partition)
+        self._place = Place(partition, partitions, keyed)
+        self._decoder = Decoder(program, self.accounts, self._place)
+        self._policies: list[Entry] = []
+        """Those to come, and their decoders by offset."""
+        self._decoders: dict[int, Decoder] = {}
         self._memory = Memory()
         self._observer = observer or NullPartitionObserver()
         self._outputs: list[OutputRecord] = []
         self._output_bytes = 0
         self._urgent: set[int] = set()
         self._view_queue = ViewQueue()
-        self._views_wait = False
         self._wall_ms = NEVER_MS
         self._events = 0
-        self._sweeping = False
+        self._sweeping = self._adopting = False
         self._committed: dict[Input, Progress] = {}
-        self._fixed = {
-            META: msgspec.json.encode({"partitions": partitions}),
-            LAYOUT + program.layout.fingerprint: describe(program.layout),
-        }
-        """What the first batch of an owner adds, where the changelog has it not."""
-        self._beside: dict[bytes, bytes] = {}
-        """What the changelog holds beside accounts and the memory of ids."""
+        self._beside = Beside(partitions)
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -101,6 +88,11 @@ class Partition:
         return self.merge.clock_ms
 
     @property
+    def grace_ms(self) -> int:
+        """How far the clock stays behind what is known of the inputs."""
+        return self.merge.grace_ms
+
+    @property
     def halted(self) -> Input | None:
         """The input whose rejects halted the partition."""
         return next((topic for topic, queue in self.merge.queues.items() if queue.halting), None)
@@ -114,11 +106,38 @@ class Partition:
         )
 
     def offer(self, topic: Input, chunk: Chunk) -> None:
-        """Take a chunk that continues where the last one of its input ended."""
-        decoded = self._decoder.decode(topic, chunk)
-        self.merge.queues[topic].offer(decoded, int(chunk.offsets[-1]))
+        """Take a chunk that continues where the last one of its input ended.
+
+        Raises:
+            StateError: it reaches beyond the instant of a policy that cannot be followed.
+        """
+        queue = self.merge.queues[topic]
+        passed = sum(entry.at_ms <= queue.offered_ms for entry in self._policies)
+        decoder = self._decoder_of(self._policies[passed - 1]) if passed else self._decoder
+        decoded = decoder.decode(topic, chunk)
+        if passed < len(self._policies):
+            from_ms = self._policies[passed].at_ms
+            past = decoded.columns[decoded.columns[:, EVENT_TIME] >= from_ms, EVENT_OFFSET]
+            if len(past):
+                place = int(np.searchsorted(chunk.offsets, past[0]))
+                if place:
+                    self._queue(topic, decoder.decode(topic, chunk.part(0, place)), int(past[0]) - 1)
+                if not queue.halting:
+                    queue.raise_to(from_ms)
+                    self.offer(topic, chunk.part(place, len(chunk.offsets)))
+                return
+        self._queue(topic, decoded, int(chunk.offsets[-1]))
+
+    def _queue(self, topic: Input, decoded: Decoded, last_offset: int) -> None:
+        self.merge.queues[topic].offer(decoded, last_offset)
         if decoded.notes:
             self._observer.on_notes(self.partition, decoded.notes)
+
+    def _decoder_of(self, entry: Entry) -> Decoder:
+        if entry.offset not in self._decoders:
+            program = self.control.program_of(entry)
+            self._decoders[entry.offset] = Decoder(program, self.accounts, self._place)
+        return self._decoders[entry.offset]
 
     def end_reached(self, topic: Input, at_ms: int) -> None:
         """Hear that at wall time ``at_ms`` the input had nothing beyond what was offered."""
@@ -135,11 +154,14 @@ class Partition:
 
     def step(self, rows_max: int) -> int:
         """Merge and advance up to ``rows_max`` events, then fire what is due by the clock, in bounded steps."""
+        if self._adopting or self.merge.has_come_to_stop():
+            self._change_policy()
+            return 0
         before = self.merge.largest_ms
         clock_before = self.merge.clock_ms
         taken = self.merge.take(rows_max)
         count = len(taken.columns)
-        self._put_out([self._dead_letter(topic, reject) for topic, reject in taken.rejects])
+        self._put_out([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         moved = taken.clock.now_ms[0] > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
@@ -151,20 +173,31 @@ class Partition:
         self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
         self.merge.clock_ms = int(taken.clock.now_ms[0])
-        if self.merge.clock_ms > NEVER_MS:
-            self._sweeping = not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, count, messages.emit)
+        clock_ms = self.merge.clock_ms
+        is_running = clock_ms > NEVER_MS
+        self._sweeping = is_running and not self.accounts.sweep(clock_ms, SWEEP_ROWS, count, messages.emit)
         self._events += count
-        self._put_out(messages.records)
-        self._urgent |= messages.urgent
-        self._report(taken, messages, notes)
+        self._tell(messages)
+        self._report(taken, notes)
         return count
 
     def sweep_all(self) -> None:
-        """Fire everything that is due by the clock."""
-        nothing = Taken(no_events(), [], [], [], self.merge.clock())
-        messages = Messages(self.accounts, self.partition, nothing)
+        """Fire everything that is due by the clock, under the policies that it passes."""
+        clock_ms = self.merge.clock_ms
+        while self._adopting or self.merge.stop_ms <= clock_ms:
+            self.merge.clock_ms = min(clock_ms, self.merge.stop_ms - 1)
+            self._change_policy()
+        self.merge.clock_ms = clock_ms
+        messages = self._messages()
         while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
             pass
+        self._tell(messages)
+
+    def _messages(self) -> Messages:
+        nothing = Taken(no_events(), [], [], [], self.merge.clock())
+        return Messages(self.accounts, self.partition, nothing, self.control.before)
+
+    def _tell(self, messages: Messages) -> None:
         self._put_out(messages.records)
         self._urgent |= messages.urgent
         self._observer.on_outputs(messages.score_changes, messages.alerts)
@@ -173,31 +206,83 @@ class Partition:
         self._outputs += records
         self._output_bytes += sum(len(record.value) for record in records)
 
-    def _report(self, taken: Taken, messages: Messages, notes: dict[EventNote, int]) -> None:
+    def _report(self, taken: Taken, notes: dict[EventNote, int]) -> None:
         late = self.accounts.cells.notes
         if late.any():
-            notes |= {note: int(late[cell]) for cell, note in _NOTES.items()}
+            notes |= {note: int(late[cell]) for cell, note in NOTE_OF.items()}
             late[:] = 0
         if notes:
             self._observer.on_notes(self.partition, notes)
         counts = np.bincount(taken.columns[:, EVENT_INPUT], minlength=len(Input)).tolist()
         rejects = [(topic, reject.reason) for topic, reject in taken.rejects]
         self._observer.on_step(self.partition, dict(zip(Input, counts, strict=True)), rejects)
-        self._observer.on_outputs(messages.score_changes, messages.alerts)
 
-    def _dead_letter(self, topic: Input, reject: Reject) -> OutputRecord:
-        value = reject.value or b""
-        headers = (
-            ("latido_reason", str(reject.reason).encode()),
-            ("latido_detail", reject.detail.encode("utf-8", "replace")[:1000]),
-            ("latido_topic", INPUT_TOPICS[topic].name.encode()),
-            ("latido_partition", b"%d" % self.partition),
-            ("latido_offset", b"%d" % reject.offset),
-            ("latido_key_bytes", b"%d" % len(reject.key or b"")),
-            ("latido_value_bytes", b"%d" % len(value)),
-        )
-        key = None if reject.key is None else reject.key[:DEAD_LETTER_KEY_BYTES_MAX]
-        return OutputRecord(Output.DEAD_LETTERS, key, value[:DEAD_LETTER_VALUE_BYTES_MAX], headers)
+    # -- control ------------------------------------------------------------------------------------------------
+
+    @property
+    def control_next(self) -> int:
+        """The offset of the first control record that was not taken."""
+        return self.control.next_offset
+
+    def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
+        """Take the control records that were not taken yet, in order.
+
+        Returns:
+            for each halted input that goes on now the offset from which it is to be offered.
+
+        Raises:
+            StateError: one of them cannot be followed.
+        """
+        for line in lines:
+            if line.offset < self.control.next_offset:
+                continue
+            reached_ms = max(self.merge.offered_ms, self.merge.clock_ms)
+            entry = self.control.take(line, reached_ms, self.merge.clock_ms)
+            if entry is not None:
+                late = entry.at_ms > instant_ms(entry.record.effective_at)
+                self._observer.on_control(self.partition, kind_of(entry.record), late=late)
+        return self._follow()
+
+    def _follow(self) -> dict[Input, int]:
+        """Let what was taken count."""
+        self.accounts.mute(self.control.mutes())
+        self._policies = self.control.to_come()
+        self.merge.stop_ms = self._policies[0].at_ms if self._policies else ENDLESS_MS
+        going_on = {}
+        for topic, queue in self.merge.queues.items():
+            queue.goes_on = self.control.goes_on(topic)
+            if queue.go_on():
+                going_on[topic] = queue.offered + 1
+        return going_on
+
+    def _change_policy(self) -> None:
+        """Do a bounded step of a change of policy: fire what is due, let the next one take hold, let accounts adopt it."""
+        self._sweeping = True
+        messages, control = self._messages(), self.control
+        if self._adopting:
+            self._adopting = not self.accounts.adopt(
+                SWEEP_ROWS, control.clock_ms, control.fresh(), messages.emit
+            )
+            if not self._adopting:
+                control.adopted()
+        else:
+            self.merge.come_to_stop()
+            if self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
+                control.take_hold(self._policies[0], self.merge.clock_ms)
+                unwritten = self.accounts.unwritten()
+                self._use(control.program)
+                self.accounts.cells.changed[unwritten] |= WRITTEN
+                self._adopting = True
+        self._tell(messages)
+
+    def _use(self, program: Program) -> None:
+        """Go on under a program, with the same accounts in the same rows."""
+        if program is not self.accounts.program:
+            self.accounts = self.accounts.under(program)
+        self.accounts.loaded()
+        self._decoder, self._decoders = Decoder(program, self.accounts, self._place), {}
+        self.merge.grace_ms = program.policy.grace_s * 1000
+        self._follow()
 
     # -- batches out --------------------------------------------------------------------------------------------
 
@@ -206,14 +291,12 @@ class Partition:
         outputs = self._outputs + self._views(self.accounts.take_evaluated())
         changelog = self.accounts.take_changed() + self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
-        beside = {
-            POSITION + b"%d" % topic: _PROGRESS.pack(*progress)
-            for topic, progress in positions.items()
-            if self._committed.get(topic, Progress()) != progress
-        }
+        beside: dict[bytes, bytes | None] = dict(self.control.take_changed())
+        for topic, progress in positions.items():
+            if self._committed.get(topic, Progress()) != progress:
+                beside[POSITION + b"%d" % topic] = PROGRESS.pack(*progress)
         if changelog or beside:
-            beside |= {key: value for key, value in self._fixed.items() if key not in self._beside}
-        self._beside |= beside
+            self._beside.complete(beside, self.accounts.program)
         changelog += beside.items()
         events, self._events, self._committed = self._events, 0, positions
         self._outputs, self._output_bytes = [], 0
@@ -230,15 +313,9 @@ class Partition:
         return Batch(self.partition, changelog, outputs, offsets, events)
 
     def _views(self, evaluated: list[int]) -> list[OutputRecord]:
-        urgent, self._urgent = self._urgent, set()
-        if is_behind(self._wall_ms, self.clock_ms):
-            self._views_wait = True
-            return []
         due = self.accounts.cells.u8[: len(self.accounts), VIEW_DUE]
-        self._view_queue.add(np.nonzero(due)[0].tolist() if self._views_wait else evaluated)
-        self._views_wait = False
-        chosen = self._view_queue.take(urgent, self._wall_ms)
-        due[chosen] = 0
+        urgent, self._urgent = self._urgent, set()
+        chosen = self._view_queue.choose(due, evaluated, urgent, self._wall_ms, self.clock_ms)
         return view_records(self.accounts, chosen)
 
     # -- recovery -----------------------------------------------------------------------------------------------
@@ -249,7 +326,7 @@ class Partition:
         Raises:
             StateError: it was written under another partition count, or by a newer program.
         """
-        rows = [i for i, key in enumerate(keys) if key[0] != 0]
+        rows = [i for i, key in enumerate(keys) if key[0] != RESERVED]
         if len(rows) == len(keys):
             self.accounts.load(keys, values)
             return
@@ -257,15 +334,19 @@ class Partition:
         for key, value in zip(keys, values, strict=True):
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
-            elif key[0] == 0 and value is not None:
-                self._beside[key] = value
+            elif key[0] == RESERVED:
+                self._beside.records[key] = value
                 self._load_beside(key, value)
 
-    def _load_beside(self, key: bytes, value: bytes) -> None:
-        if key.startswith(POSITION):
-            self._load_progress(Input(int(key[len(POSITION) :])), Progress(*_PROGRESS.unpack(value)))
+    def _load_beside(self, key: bytes, value: bytes | None) -> None:
+        if key.startswith(CONTROL):
+            self.control.load(key, value)
+        elif value is None:
+            return
+        elif key.startswith(POSITION):
+            self._load_progress(Input(int(key[len(POSITION) :])), Progress(*PROGRESS.unpack(value)))
         elif key == META:
-            self._check_count(msgspec.json.decode(value)["partitions"])
+            self._beside.check_count(value)
         elif key.startswith(LAYOUT):
             self.accounts.learn_layout(key[len(LAYOUT) :], value)
 
@@ -282,14 +363,6 @@ class Partition:
             self.merge.restore(topic, progress)
             self._committed[topic] = progress
 
-    def _check_count(self, written: int) -> None:
-        if written != self._partitions:
-            raise StateError(
-                f"The account table was written for {written} partitions, the input topics have {self._partitions} now. "
-                "Accounts would be scored apart from their history. Set the topics back, or start a new application: give "
-                "LATIDO_APPLICATION_ID a new name and create its topics."
-            )
-
     @property
     def layout(self) -> bytes:
         """The fingerprint of the layout of the rows in memory."""
@@ -297,7 +370,7 @@ class Partition:
 
     def saved(self) -> Snapshot:
         """Return all that the changelog holds, right after everything was drained and committed. Rows are not copied."""
-        return self.accounts.saved([*self._memory.saved(), *self._beside.items()])
+        return self.accounts.saved([*self._memory.saved(), *self._beside.held()])
 
     def restore(self, saved: Snapshot) -> None:
         """Take a snapshot of this layout, before anything of the changelog.
@@ -315,9 +388,11 @@ class Partition:
         Raises:
             StateError: a layout is not described, or a time zone not known.
         """
-        self.accounts.loaded()
+        self.control.loaded()
+        self._use(self.control.program)
+        self._adopting = self.control.before is not None
         self._memory.loaded()
-        self._views_wait = True
+        self._view_queue.waits = True
 
     def position(self, topic: Input) -> int:
         """Return the last offset of the input that is folded in, -1 if none."""

@@ -66,6 +66,10 @@ class DeliveryPort(Protocol):
     def held_back(self) -> frozenset[tuple[str, int]]:
         """Topic partitions that are too far ahead to be read now; asked for by the consumer thread."""
 
+    @property
+    def misplaced(self) -> bool:
+        """Whether the inputs have to be sought again."""
+
     async def on_revoked(self) -> None:
         """Give everything up."""
 

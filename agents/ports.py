@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from schemas.reasons import SnapshotRefusal
     from schemas.records import Batch, Chunk, Snapshot
     from schemas.topics import Input
+    from streams.control import ControlLine
 
 
 class PartitionPort(Protocol):
@@ -45,6 +46,13 @@ class PartitionPort(Protocol):
     @property
     def waiting(self) -> bool:
         """Queued events wait for an input that has unread records."""
+
+    @property
+    def control_next(self) -> int:
+        """The offset of the first control record that was not taken."""
+
+    def take_control(self, lines: Iterable[ControlLine]) -> Mapping[Input, int]:
+        """Take control records; return the halted inputs that go on, each with the offset to be offered next."""
 
     def offer(self, topic: Input, chunk: Chunk) -> None:
         """Take a chunk that continues where the last one of its input ended."""
@@ -86,6 +94,13 @@ class PartitionPort(Protocol):
 
 if TYPE_CHECKING:
     PartitionFactory = Callable[[int], PartitionPort]
+
+
+class ControlSource(Protocol):
+    """Knows the control topic, from its beginning."""
+
+    def after(self, offset: int) -> Sequence[ControlLine]:
+        """Return the records from an offset on."""
 
 
 class Commit(NamedTuple):

@@ -18,12 +18,14 @@ import numpy as np
 import zstandard
 
 from agents.partition import Partition
+from schemas.control import RECORDED_CONTROL
 from schemas.errors import ConfigError
 from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, RECORDED_TYPES, Instant
 from schemas.reasons import RejectReason
 from schemas.records import Chunk, OutputRecord
 from schemas.topics import Input, Output
 from streams.clock import ENDLESS_MS, NEVER_MS
+from streams.control import ControlLine
 from streams.decode import Refused, check_json, cut_instants, instant_ms
 from streams.murmur import partition_of
 from streams.views import view_records
@@ -46,6 +48,7 @@ OUTPUT_FILES: Final = {
     Output.ACCOUNTS: "accounts.jsonl",
     Output.DEAD_LETTERS: "dead-letters.jsonl",
 }
+_CONTROL: Final = b'"%s"' % RECORDED_CONTROL.encode()
 _IDS: Final = {
     Output.SCORE_CHANGES: "change_id",
     Output.DISENGAGEMENTS: "alert_id",
@@ -59,6 +62,11 @@ class Address(msgspec.Struct):
     account_id: str
     type: str
     received_at: Instant | None = None
+
+
+class _Type(msgspec.Struct):
+    type: str
+    withdraws: str | None = None
 
 
 class Summary(NamedTuple):
@@ -81,6 +89,7 @@ def replay_files(
 
     Raises:
         ConfigError: a file cannot be read, or the folder cannot be made.
+        StateError: a control record cannot be followed.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -90,11 +99,13 @@ def replay_files(
         ) from error
     outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
-        spools, lines = _deal(files, partitions, Path(folder), stack, outputs[Output.DEAD_LETTERS])
+        control: list[ControlLine] = []
+        spools, lines = _deal(files, partitions, Path(folder), stack, outputs[Output.DEAD_LETTERS], control)
         _date_undated(spools)
         events = 0
         for partition in range(partitions):
             machine = Partition(program, partition=partition, partitions=partitions, keyed=False)
+            machine.take_control(control)
             events += _run(machine, _of(spools, partition), until_ms, outputs)
             for record in view_records(machine.accounts, machine.accounts.existing()):
                 _collect(outputs, record)
@@ -113,8 +124,10 @@ def fold_files(files: Sequence[Path], program: Program) -> Partition:
     outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
     machine = Partition(program, partition=0, partitions=1, keyed=False)
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
-        spools, _ = _deal(files, 1, Path(folder), stack, outputs[Output.DEAD_LETTERS])
+        control: list[ControlLine] = []
+        spools, _ = _deal(files, 1, Path(folder), stack, outputs[Output.DEAD_LETTERS], control)
         _date_undated(spools)
+        machine.take_control(control)
         _run(machine, _of(spools, 0), None, outputs)
     return machine
 
@@ -155,7 +168,12 @@ def read_lines(files: Sequence[Path]) -> Iterator[bytes]:
 
 
 def _deal(
-    files: Sequence[Path], partitions: int, folder: Path, stack: ExitStack, dead: list[tuple[Any, bytes]]
+    files: Sequence[Path],
+    partitions: int,
+    folder: Path,
+    stack: ExitStack,
+    dead: list[tuple[Any, bytes]],
+    control: list[ControlLine],
 ) -> tuple[dict[tuple[int, Input], _Spool], int]:
     spools: dict[tuple[int, Input], _Spool] = {}
     homes: dict[str, int] = {}
@@ -165,6 +183,9 @@ def _deal(
         lines += 1
         text = line.rstrip(b"\r\n")
         if not text.strip():
+            continue
+        if _CONTROL in text and (line_type := _type_of(text)) and line_type.type == RECORDED_CONTROL:
+            control.append(_control_line(len(control), line_type, text))
             continue
         try:
             address, topic = _routed(decoder, text)
@@ -204,6 +225,20 @@ def _routed(decoder: msgspec.json.Decoder[Address], text: bytes) -> tuple[Addres
         detail = f"type is {address.type[:40]!r}; known: {', '.join(RECORDED_TYPES)}"
         raise Refused(RejectReason.WRONG_TYPE, detail)
     return address, topic
+
+
+def _type_of(text: bytes) -> _Type | None:
+    try:
+        return msgspec.json.decode(text, type=_Type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _control_line(number: int, line: _Type, text: bytes) -> ControlLine:
+    """Return a control record as it would lie in the topic."""
+    if line.withdraws is not None:
+        return ControlLine(number, line.withdraws.encode(), None)
+    return ControlLine(number, None, text)
 
 
 def _unroutable(line: int, text: bytes, refused: Refused) -> tuple[Any, bytes]:

@@ -69,7 +69,7 @@ def offer(partition: Partition, offsets: dict[Input, int], feed: feeds.Feed) -> 
 
 def rows_of(partition: Partition, partitions: int) -> tuple[list[bytes], list[Pair]]:
     """Return the changelog values of all accounts, and what stands beside them, under so many partitions."""
-    from agents.partition import LAYOUT, META  # noqa: PLC0415
+    from agents.beside import LAYOUT, META  # noqa: PLC0415
 
     said: list[Pair] = [(META, b'{"partitions":%d}' % partitions)]
     said += [pair for pair in partition.drain().changelog if pair[0].startswith(LAYOUT)]

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.control import CONTROL_TYPES
 from schemas.events import EVENT_TYPES
-from schemas.examples import INPUT_EXAMPLES, OUTPUT_EXAMPLES
+from schemas.examples import CONTROL_EXAMPLES, INPUT_EXAMPLES, OUTPUT_EXAMPLES
 from schemas.json_schema import Tree, components
 from schemas.outputs import (
     CLOUD_EVENT_TYPES,
@@ -34,9 +35,6 @@ DEAD_LETTER: Final = "DeadLetter"
 CHANGELOG_RECORD: Final = "ChangelogRecord"
 CHANGELOG: Final = "accounts-changelog"
 CONTROL_CHANNEL: Final = "control"
-RESERVED: Final = {
-    CONTROL_TOPIC.name: "Reserved: it is created, and nothing is read from it in this version.",
-}
 DESCRIPTION: Final = (
     "Scores business customers from their product events as they happen. All inputs have the same partition count and "
     "are partitioned by Kafka's default (murmur2 of the key). Outputs are written in transactions: read them with "
@@ -87,7 +85,7 @@ def _channels() -> Tree:
     outputs = {spec.name: _channel(spec, _output_message(topic)) for topic, spec in OUTPUT_TOPICS.items()}
     changelog = changelog_topic("{application_id}")
     internal = {
-        CONTROL_CHANNEL: _channel(CONTROL_TOPIC),
+        CONTROL_CHANNEL: _channel(CONTROL_TOPIC, *CONTROL_EXAMPLES),
         CHANGELOG: _channel(changelog, CHANGELOG_RECORD) | {"x-internal": True},
     }
     return {**inputs, **outputs, **internal}
@@ -99,7 +97,7 @@ def _channel(spec: TopicSpec, *messages: str) -> Tree:
     return {
         "address": address,
         "title": spec.name,
-        "description": " ".join(filter(None, [_sentence(spec.why), RESERVED.get(spec.name)])),
+        "description": _sentence(spec.why),
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in parameters},
         "bindings": {"kafka": _channel_binding(spec)},
@@ -129,11 +127,8 @@ def _sentence(text: str) -> str:
 
 def _operations() -> Tree:
     read = {f"receive-{spec.name}": _operation("receive", spec.name) for spec in INPUT_TOPICS.values()}
-    written = {
-        f"send-{spec.name}": _operation("send", spec.name)
-        for topic, spec in OUTPUT_TOPICS.items()
-        if topic not in RESERVED
-    }
+    read[f"receive-{CONTROL_CHANNEL}"] = _operation("receive", CONTROL_CHANNEL)
+    written = {f"send-{spec.name}": _operation("send", spec.name) for spec in OUTPUT_TOPICS.values()}
     recovered = {f"{action}-{CHANGELOG}": _operation(action, CHANGELOG) for action in ("receive", "send")}
     return {**read, **written, **recovered}
 
@@ -147,8 +142,9 @@ def _operation(action: str, channel: str) -> Tree:
 
 def _messages() -> Tree:
     read = {EVENT_TYPES[topic].__name__: _input_message(topic) for topic in Input}
+    control = {name: _message(name, name, example) for name, example in CONTROL_EXAMPLES.items()}
     written = {_output_message(topic): _written(topic) for topic in OUTPUT_TYPES}
-    return {**read, **written, DEAD_LETTER: _dead_letter(), CHANGELOG_RECORD: _changelog_record()}
+    return {**read, **control, **written, DEAD_LETTER: _dead_letter(), CHANGELOG_RECORD: _changelog_record()}
 
 
 def _output_message(topic: Output) -> str:
@@ -202,7 +198,7 @@ def _changelog_record() -> Tree:
 
 def _schemas() -> Tree:
     return {
-        **components(list(EVENT_TYPES.values()), written=False),
+        **components([*EVENT_TYPES.values(), *CONTROL_TYPES], written=False),
         **components(WRITTEN_TYPES, written=True),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from schemas.control import content_hash
 from schemas.evidence import ReengagedEvidence, ReengagedReason, SilenceEvidence, SilenceReason
 from schemas.outputs import (
     AccountView,
@@ -158,6 +159,7 @@ _ACCOUNT_VIEW: Final = AccountView(
             since=_SINCE,
             severity=Severity.WARNING.label,
             reasons=[_SILENCE],
+            told=True,
         )
     ],
     facts={"kind": "customer", "owner": "kim", "nps": 40},
@@ -170,3 +172,37 @@ OUTPUT_EXAMPLES: Final[dict[Output, ScoreChange | Disengagement | AccountView]] 
     Output.OPPORTUNITIES: _OPPORTUNITY,
     Output.ACCOUNTS: _ACCOUNT_VIEW,
 }
+
+
+def _control(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"kind": kind, "id": name, "effective_at": "2026-04-01T06:00:00Z", "author": "kim", **fields}
+
+
+_MODEL: Final[dict[str, Any]] = {
+    "model": "engaged", "version": 2, "scale": [0, 100], "denominator": 1, "min_coverage": 0.5, "missing": "spread",
+    "applies_to": {"kind": ["customer"]},
+    "dimensions": [
+        {"name": "use", "weight": 1, "components": [
+            {"name": "logins", "weight": 1, "metric": {"feature": "count", "source": "logins", "window_days": 28},
+             "ramp": [[0, 0], [20, 100]]},
+        ]},
+    ],
+    "bands": [{"name": "cold", "from": 0, "closed": "left"}, {"name": "warm", "from": 50, "closed": "left"}],
+    "hysteresis": 2, "dwell_h": 24, "min_change": 5,
+}  # fmt: skip
+_POLICY: Final[dict[str, Any]] = {
+    "policy": "plain", "version": 2, "models": ["engaged"], "activity": ["login"],
+    "rules": {"silence": {"severity": "warning"}},
+}  # fmt: skip
+_PLACE: Final[dict[str, Any]] = {"input": "logins", "partition": 3, "offset": 81_207}
+CONTROL_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "Pause": _control("pause", "2026-04-01T06:00:00Z"),
+    "Resume": _control("resume", "2026-04-01T06:00:00Z"),
+    "GoLive": _control("go_live", "application"),
+    "ActivatePolicy": _control(
+        "policy", "plain 2", hash=content_hash(_POLICY, [_MODEL]), policy=_POLICY, models=[_MODEL]
+    ),
+    "ResumeInput": _control("resume_input", "logins 3 81207", **_PLACE),
+    "SkipInput": _control("skip_input", "logins 3 81207", **_PLACE, to_offset=90_000),
+}
+"""By the name of the record's type."""

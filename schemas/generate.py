@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from schemas import asyncapi, reference
+from schemas.control import CONTROL_TYPES
 from schemas.events import EVENT_TYPES
 from schemas.json_schema import Tree, file_schema, kebab, struct_schema
 from schemas.model_file import ModelFile
@@ -38,6 +39,7 @@ def json_schemas() -> dict[str, Tree]:
     return {
         **_of_structs(EVENT_TYPES.values(), written=False),
         **_of_structs(WRITTEN_TYPES, written=True),
+        **_of_structs(CONTROL_TYPES, written=False),
         "model": file_schema("model", ModelFile),
         "policy": file_schema("policy", Policy),
     }

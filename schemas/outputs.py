@@ -154,13 +154,17 @@ class ModelScore(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Episode(Struct, frozen=True, kw_only=True, gc=False):
-    """An open episode as it stands; ``topic`` is where its messages go."""
+    """An open episode as it stands; ``topic`` is where its messages go.
+
+    ``told`` is false while none was sent: alerts are paused, or a change of policy alone opened it.
+    """
 
     episode_id: Identifier
     topic: Annotated[str, Meta(extra_json_schema={"enum": [Output.DISENGAGEMENTS, Output.OPPORTUNITIES]})]
     since: Time
     severity: SeverityName
     reasons: list[Reason]
+    told: bool
 
 
 class AccountView(Struct, frozen=True, kw_only=True, gc=False):

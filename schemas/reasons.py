@@ -104,6 +104,7 @@ class ResolvedBy(StrEnum):
     QUIET_PERIOD = "quiet_period"
     CONDITION_OVER = "condition_over"
     CLOSED = "closed"
+    POLICY = "policy"
 
 
 class Missing(StrEnum):

@@ -25,6 +25,12 @@ class Chunk(NamedTuple):
     offsets: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
 
+    def part(self, start: int, end: int) -> Chunk:
+        """Return the records from one place to before another."""
+        return Chunk(
+            self.keys[start:end], self.values[start:end], self.offsets[start:end], self.timestamps[start:end]
+        )
+
 
 class OutputRecord(NamedTuple):
     """One record for an output topic, in the order in which it must appear there."""

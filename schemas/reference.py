@@ -89,6 +89,7 @@ RESOLUTIONS: Final[dict[ResolvedBy, str]] = {
     ResolvedBy.QUIET_PERIOD: "nothing more happened for the rule's quiet time",
     ResolvedBy.CONDITION_OVER: "the reason's condition does not hold any more",
     ResolvedBy.CLOSED: "the account was closed",
+    ResolvedBy.POLICY: "another policy took hold, under which no reason holds",
 }
 MISSING: Final[dict[Missing, str]] = {
     Missing.NO_EVIDENCE: "nothing was told that it could be measured by, or not for long enough",

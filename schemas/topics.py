@@ -149,7 +149,8 @@ CONTROL_TOPIC: Final = TopicSpec(
     "compact",
     None,
     MIB,
-    "policy activation, pause and resume, go-live, merges: read by every worker",
+    "what changes for the whole application, and when: another policy, alerts paused, resumed or beginning, halted inputs that "
+    "go on; read by every worker",
     partitions=1,
 )
 

@@ -6,17 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from schemas.catalogue import (
-    DATE_FACTS,
-    FACT_BY_NAME,
-    OVERRIDE_PREFIX,
-    YES_NO,
-    ZONE_FACT,
-)
 from schemas.errors import StateError
 from schemas.records import Snapshot
 from streams.apply import FACT_UPDATE_COLUMNS
 from streams.cells import (
+    AHEAD,
     EVALUATED,
     FACT_AT,
     FACT_EXPIRES,
@@ -31,10 +25,11 @@ from streams.cells import (
 from streams.days import add_zone
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
-from streams.fact_cells import date_cell, expiry, number_cell
-from streams.kernel import advance, rearm, sweep
-from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, row_dtype, template
-from streams.migration import migrate, read_description, unreadable
+from streams.fact_cells import expiry, fact_cell
+from streams.kernel import adopt, advance, rearm, sweep
+from streams.layout import FINGERPRINT_BYTES, HELD, HELD_ESCALATED, NOW, UNSET, ZONE, template
+from streams.migration import describe, read_description, read_rows, unreadable
+from streams.plan import MUTE_END
 from streams.stored import join_tail, join_values, read_tail, split_values
 
 if TYPE_CHECKING:
@@ -158,6 +153,26 @@ class Accounts:
             return start == 0
         return False
 
+    def mute(self, intervals: npt.NDArray[np.int64]) -> None:
+        """Hold alerts back in these intervals, (intervals, 2) in ms; what was held is told at the end of one."""
+        self.plan = self.plan._replace(mutes=intervals)
+        size = len(self)
+        holds = np.nonzero(self.cells.u8[:size, HELD : HELD + 2].max(axis=1) >= HELD_ESCALATED)[0]
+        for end_ms in intervals[:, MUTE_END].tolist():
+            waits = holds[self.cells.i64[holds, NOW] < end_ms]
+            self.cells.due[waits] = np.minimum(self.cells.due[waits], end_ms)
+
+    def adopt(self, rows_max: int, clock_ms: int, fresh: int, emit: Callable[[Effects], None]) -> bool:
+        """Let at most ``rows_max`` accounts adopt the policy in force (see ``kernel.adopt``); return whether all have."""
+        self._swept = adopt(
+            self.cells, self.plan, self.effects, self._swept, len(self), rows_max, clock_ms, fresh, 0
+        )
+        self._empty(emit)
+        if self._swept < len(self):
+            return False
+        self._swept = 0
+        return True
+
     def _empty(self, emit: Callable[[Effects], None]) -> None:
         if self.effects.used[0]:
             emit(self.effects)
@@ -193,22 +208,7 @@ class Accounts:
         return np.array(updates, np.int64).reshape(len(updates), FACT_UPDATE_COLUMNS)
 
     def _cell(self, name: str, value: Any) -> int:
-        """Return the cell of a fact's or an override's value, ``NO_FACT`` for one that is not read."""
-        if name == ZONE_FACT:
-            return self._zone_number(value) if isinstance(value, str) else NO_FACT
-        if name.startswith(OVERRIDE_PREFIX):
-            pin = self.program.overrides[name]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return number_cell(value) if is_number and pin.low <= value <= pin.high else NO_FACT
-        if name in DATE_FACTS:
-            return date_cell(value)
-        fact = FACT_BY_NAME[name]
-        if fact.values == YES_NO and isinstance(value, bool):
-            return int(value)
-        if fact.values:
-            return fact.values.index(value) if value in fact.values else NO_FACT
-        cell = number_cell(value)
-        return NO_FACT if fact.range and not 1000 * fact.range[0] <= cell <= 1000 * fact.range[1] else cell
+        return fact_cell(name, value, self.program.overrides, self._zone_number)
 
     def _zone_number(self, name: str) -> int:
         """Return the number of a zone in the plan, which learns it if it is new."""
@@ -239,6 +239,19 @@ class Accounts:
         changed = np.nonzero(self.cells.changed & WRITTEN)[0]
         self.cells.changed[changed] &= EVALUATED
         return self.records_of(changed)
+
+    def unwritten(self) -> npt.NDArray[np.int64]:
+        """Return the rows that the changelog does not hold as they are."""
+        return np.nonzero(self.cells.changed & (WRITTEN | AHEAD))[0]
+
+    def under(self, program: Program) -> Accounts:
+        """Return the same accounts, each in the same row, as another program reads what this one writes; not yet ``loaded``."""
+        other, mine = Accounts(program), self.program.layout
+        other._layouts = {**self._layouts, mine.fingerprint: read_description(describe(mine))}
+        written = self.records_of(np.arange(len(self)))
+        other.load([key for key, _ in written], [value for _, value in written])
+        other._foreign |= self._foreign
+        return other
 
     def records_of(self, chosen: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of rows."""
@@ -282,8 +295,7 @@ class Accounts:
     def _knowledge(self, tails: Mapping[int, Tail], count: int) -> npt.NDArray[np.uint16]:
         known = np.zeros((count, len(self._known_as)), np.uint16)
         for i, (_, unknown) in tails.items():
-            for name, day in unknown.items():
-                known[i, self._known_as[name]] = day
+            known[i, [self._known_as[name] for name in unknown]] = list(unknown.values())
         return known
 
     def _put(
@@ -312,7 +324,7 @@ class Accounts:
     def saved(self, others: list[tuple[bytes, bytes]]) -> Snapshot:
         """Return all that the changelog holds, with what it holds of others, once all that is to be written is.
 
-        Rows are not copied. Some are ahead of the changelog: instants passed for them at which nothing was told.
+        Rows are not copied. Some are ahead of the changelog: instants passed at which nothing was told.
         """
         count, cells = len(self), self.cells
         assert not (cells.changed & WRITTEN).any(), "rows are changed and not yet written"
@@ -335,7 +347,8 @@ class Accounts:
         tails = {row: read_tail(tail) for row, tail in saved.tails.items()}
         self.cold = {row: facts for row, (facts, _) in tails.items()}
         self.cells.known[:] = self._knowledge(tails, len(self))
-        self.cells.changed[saved.stale] = STALE
+        self.cells.changed[:] = AHEAD
+        self.cells.changed[saved.stale] = AHEAD | STALE
 
     def _migrate(self) -> None:
         """Read the rows of other layouts, some at a time."""
@@ -346,17 +359,9 @@ class Accounts:
             described = self._layouts.get(fingerprint)
             if described is None:
                 raise unreadable(fingerprint, len(keys))
-            dtype = row_dtype(described.columns)
-            fresh = np.frombuffer(described.fresh, dtype) if described.fresh else None
             for start in range(0, len(keys), MIGRATED_AT_ONCE):
                 some = {key: self._foreign.pop(key) for key in keys[start : start + MIGRATED_AT_ONCE]}
-                old, tails = split_values(some, dtype, fresh)
-                unknown = {name: np.zeros(len(old), np.int64) for _, told in tails.values() for name in told}
-                for i, (_, told) in tails.items():
-                    for name, day in told.items():
-                        unknown[name][i] = day
-                block, known = migrate(described.columns, old, unknown, self.program.layout)
-                rows = self._put(some, block, known, tails)
+                rows = self._put(some, *read_rows(described, some, self.program.layout))
                 self.cells.changed[rows] = STALE
         self._layouts.clear()
 

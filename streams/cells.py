@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from schemas.reasons import EventNote
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -47,9 +49,15 @@ class Cells(NamedTuple):
     notes: npt.NDArray[np.int64]
 
 
-EVALUATED, WRITTEN, STALE = 1, 2, 4
-"""Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written."""
+EVALUATED, WRITTEN, STALE, AHEAD = 1, 2, 4, 8
+"""Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written. One that is
+ahead was evaluated since it was written, and nothing was told."""
 LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, NOTES = range(4)
+NOTE_OF: Final = {
+    LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
+    TOO_LATE: EventNote.TOO_LATE,
+    AMOUNT_LEFT_OUT: EventNote.AMOUNT_LEFT_OUT,
+}
 
 
 def view(

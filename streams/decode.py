@@ -56,10 +56,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from schemas.policy import Policy
     from schemas.records import Chunk
     from streams.accounts import Accounts
     from streams.layout import Layout
+    from streams.plan import Program
 
 _DECODERS: Final = {topic: msgspec.json.Decoder(kind) for topic, kind in EVENT_TYPES.items()}
 _ID_SEEDS: Final = {topic: xxh3_64_intdigest(f"id of {topic.name}".encode()) for topic in Input}
@@ -92,12 +92,13 @@ class Refused(Exception):
 
 
 class _Instants(msgspec.Struct):
-    """The instants of any event as they are written; nothing else is read, for it may be what no decoder reads."""
+    """The instants of any event or control record as they are written; what else is there may be what no decoder reads."""
 
     occurred_at: msgspec.Raw = _NOTHING
     expires_at: msgspec.Raw = _NOTHING
     received_at: msgspec.Raw = _NOTHING
     due_at: msgspec.Raw = _NOTHING
+    effective_at: msgspec.Raw = _NOTHING
 
 
 _INSTANTS: Final = msgspec.json.Decoder(_Instants)
@@ -124,10 +125,11 @@ def cut_instants(event: Any, value: bytes) -> None:
 
 
 class Decoder:
-    """Decodes the chunks of one partition under one policy; new accounts get their rows here."""
+    """Decodes the chunks of one partition under one program; new accounts get their rows here."""
 
-    def __init__(self, policy: Policy, accounts: Accounts, place: Place) -> None:
-        self._accounts, self._place, self._layout = accounts, place, accounts.program.layout
+    def __init__(self, program: Program, accounts: Accounts, place: Place) -> None:
+        policy = program.policy
+        self.accounts, self._place, self._layout = accounts, place, program.layout
         self._skew_ms = policy.max_future_skew_s * 1000
         self._kinds = np.array(kind_masks(policy), np.int64)
         self._pages = PageMasks(policy)
@@ -173,9 +175,9 @@ class Decoder:
         keys: Sequence[bytes | None] = chunk.keys if whole else [chunk.keys[i] for i in places]
         if not self._place.keyed:
             keys = [_utf8(name) for name in names]
-        rows = self._accounts.rows_of(keys)
+        rows = self.accounts.rows_of(keys)
         plausible = not len(times) or (times.min() >= OCCURRED_AT_MIN_MS and times.max() < OCCURRED_AT_END_MS)
-        if plausible and None not in rows and self._accounts.names_of(rows) == names:
+        if plausible and None not in rows and self.accounts.names_of(rows) == names:
             return rows, range(len(names))
         admitted, kept = [], []
         for i, name in enumerate(names):
@@ -204,14 +206,14 @@ class Decoder:
         if not OCCURRED_AT_MIN_MS <= t < OCCURRED_AT_END_MS:
             detail = f"occurred_at is {t} ms, outside 1990..2099; seconds must be sent as milliseconds or as RFC 3339"
             raise Refused(RejectReason.IMPLAUSIBLE_TIME, detail)
-        row = self._accounts.row_of(encoded)
+        row = self.accounts.row_of(encoded)
         if row is not None:
             return row
         should = partition_of(encoded, self._place.partitions)
         if should != self._place.partition:
             detail = f"by murmur2 it belongs to partition {should} of {self._place.partitions}; set the producer's partitioner"
             raise Refused(RejectReason.WRONG_PARTITION, detail)
-        return self._accounts.create(encoded, name)
+        return self.accounts.create(encoded, name)
 
     def _masks(
         self, topic: Input, events: list[Any], kinds: npt.NDArray[np.int64], notes: dict[EventNote, int]

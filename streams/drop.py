@@ -58,6 +58,16 @@ def note_score(
 
 
 @kernel
+def forget_scores(cells: Cells, plan: Plan, row: int) -> None:
+    """Begin anew: the first model is another one."""
+    first = plan.scalars[DAILY]
+    for day in range(plan.rules[BAND_DROP, LIMIT_DAYS] + 1):
+        cells.u16[row, first + day] = NO_DAILY
+    cells.i64[row, plan.scalars[FALL_AT]] = UNSET
+    cells.u8[row, plan.scalars[FELL_FROM]] = cells.u8[row, plan.scalars[OVERRIDDEN]] = 0
+
+
+@kernel
 def fall_end(cells: Cells, plan: Plan, row: int) -> int:
     """Return the instant at which the last fall is over by time; there was one."""
     return int64(int64(cells.i64[row, plan.scalars[FALL_AT]]) + plan.rules[BAND_DROP, LIMIT_DAYS] * DAY_MS)

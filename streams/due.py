@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.cells import FACT_EXPIRES, FOREVER
+from streams.cells import FACT_EXPIRES
 from streams.compiled import int64, kernel
 from streams.conditions import (
     ABSOLUTE_SILENCE,
@@ -32,6 +32,7 @@ from streams.layout import (
     UNSET,
 )  # fmt: skip
 from streams.metrics import NO_VALUE, fact
+from streams.muting import told_at
 from streams.plan import (
     DAILY,
     DWELL,
@@ -158,7 +159,7 @@ def may_change_at_midnight(cells: Cells, plan: Plan, row: int, now: int) -> bool
 @kernel
 def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:  # noqa: FBT001
     """Return the next instant at which something can change; ``moving``: a midnight may change a score."""
-    due = facts_due(cells, row, int64(FOREVER), now)
+    due = facts_due(cells, row, told_at(cells, plan, row, now), now)
     if moving or may_change_at_midnight(cells, plan, row, now):
         due = due_day(cells, plan, row, due, int64(cells.u16[row, DAY]) + 1, now)
     due = silences_due(cells, plan, row, due, now)

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from schemas.reasons import Rule
+from streams.compiled import int64, kernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from streams.plan import Program
+    from streams.plan import Plan, Program
 
 KIND, ROW, EVENT, CAUSE, AT, EFFECT_HEAD = range(6)
 """EVENT is the index of the event in its batch that caused the effect or, for ``TIME`` and ``EVIDENCE``, before
 which the instant fired (the length of the batch: fired by the clock)."""
 SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY = range(3)
-BY_EVENT, BY_TIME, BY_EVIDENCE = range(3)
+BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL = range(4)
 MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, SCORE_HEAD = range(
     EFFECT_HEAD, EFFECT_HEAD + 9
 )
@@ -53,3 +54,22 @@ def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
     widest = max(len(model.dimensions) + len(model.components) for model in program.models)
     columns = max(SCORE_HEAD + 2 * widest + 2, EVIDENCE + EVIDENCE_CELLS)
     return Effects(np.zeros((capacity, columns), np.int64), np.zeros(1, np.int64))
+
+
+@kernel
+def room(effects: Effects, plan: Plan) -> bool:
+    """Return whether the notebook has room for the effects of one evaluation."""
+    return bool(effects.used[0] + plan.models.shape[0] + 2 <= effects.table.shape[0])
+
+
+@kernel
+def note(effects: Effects, kind: int, row: int, event: int, cause: int, at: int) -> int:
+    """Open a new line in the notebook and return its number."""
+    line = int64(effects.used[0])
+    effects.used[0] += 1
+    effects.table[line, KIND] = kind
+    effects.table[line, ROW] = row
+    effects.table[line, EVENT] = event
+    effects.table[line, CAUSE] = cause
+    effects.table[line, AT] = at
+    return line

@@ -6,13 +6,26 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.catalogue import DATE_END, DATE_MIN, FACT_DAYS, FORGOTTEN_DAYS, OVERRIDE_PREFIX
+from schemas.catalogue import (
+    DATE_END,
+    DATE_FACTS,
+    DATE_MIN,
+    FACT_BY_NAME,
+    FACT_DAYS,
+    FORGOTTEN_DAYS,
+    OVERRIDE_PREFIX,
+    YES_NO,
+    ZONE_FACT,
+)
 from streams.cells import FOREVER, NO_FACT
 from streams.days import DAY_MS
 from streams.decode import instant_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from schemas.events import AccountFacts
+    from streams.plan import Pin
 
 FACT_MAX: Final = 10**15
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -25,6 +38,25 @@ def expiry(name: str, told: AccountFacts, at: int) -> int:
         return instant_ms(told.expires_at)
     days = FORGOTTEN_DAYS if name.startswith(OVERRIDE_PREFIX) else FACT_DAYS.get(name)
     return FOREVER if days is None else at + days * DAY_MS
+
+
+def fact_cell(name: str, value: Any, overrides: Mapping[str, Pin], zone_number: Callable[[str], int]) -> int:
+    """Return the cell of a fact's or an override's value, ``NO_FACT`` for one that is not read."""
+    if name == ZONE_FACT:
+        return zone_number(value) if isinstance(value, str) else NO_FACT
+    if name.startswith(OVERRIDE_PREFIX):
+        pin = overrides[name]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number_cell(value) if is_number and pin.low <= value <= pin.high else NO_FACT
+    if name in DATE_FACTS:
+        return date_cell(value)
+    fact = FACT_BY_NAME[name]
+    if fact.values == YES_NO and isinstance(value, bool):
+        return int(value)
+    if fact.values:
+        return fact.values.index(value) if value in fact.values else NO_FACT
+    cell = number_cell(value)
+    return NO_FACT if fact.range and not 1000 * fact.range[0] <= cell <= 1000 * fact.range[1] else cell
 
 
 def number_cell(value: Any) -> int:

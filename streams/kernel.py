@@ -7,33 +7,22 @@ from typing import TYPE_CHECKING
 from streams import effects as fx
 from streams.apply import apply_event, apply_facts
 from streams.bands import next_band
-from streams.cells import EVALUATED, STALE, WRITTEN
+from streams.cells import AHEAD, EVALUATED, STALE, WRITTEN
 from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel, reference
-from streams.conditions import CLOSED, GOOD_NEWS, RULES, account_kind
+from streams.conditions import account_kind
 from streams.days import local_day, start_of_day
-from streams.drop import note_score
+from streams.drop import forget_scores, note_score
 from streams.due import expires_now, next_due
+from streams.effects import note, room
+from streams.episodes import adopt_episodes, reconsider
 from streams.events import (
     EVENT_INPUT,
     EVENT_KEY,
     EVENT_ROW,
     EVENT_TIME,
 )  # fmt: skip
-from streams.evidence import gather_evidence
-from streams.layout import (
-    ABSENT,
-    DAY,
-    EPISODE,
-    EPISODE_SINCE,
-    NO_OVERRIDE,
-    NONE,
-    NOW,
-    OPEN,
-    SEVERITY,
-    UNSET,
-    VIEW_DUE,
-)  # fmt: skip
+from streams.layout import ABSENT, DAY, NO_OVERRIDE, NONE, NOW, UNSET, VIEW_DUE
 from streams.metrics import half_up
 from streams.move import move_to
 from streams.plan import (
@@ -42,8 +31,10 @@ from streams.plan import (
     DENOMINATOR,
     DIM,
     DIM_END,
+    FELL_AT,
     GRACE_MS,
     GRID,
+    IN_FORCE_FROM,
     KINDS,
     MIN_CHANGE,
     MISSING,
@@ -55,11 +46,9 @@ from streams.plan import (
     SENT_OVERRIDE,
     SENT_PARTS,
     SENT_SCORE,
-    SINCE_SLOT,
     SPREAD,
     VALUE_MODEL,
 )  # fmt: skip
-from streams.rules import join_and_leave  # fmt: skip
 from streams.score import contributions, dimension, has_evidence, override_of, weigh, weighted
 
 if TYPE_CHECKING:
@@ -73,27 +62,10 @@ if TYPE_CHECKING:
 
 INSUFFICIENT, NOT_APPLICABLE = 0, 1
 WRITE_DAYS = 4
-"""An instant at which nothing is told need not be written: whoever reads the row fires it again, to the same end. But so that
-there are few of them, a row is written on one of so many days, different rows on different days."""
-
-
-@kernel
-def room(effects: Effects, plan: Plan) -> bool:
-    """Return whether the notebook has room for the effects of one evaluation."""
-    return bool(effects.used[0] + plan.models.shape[0] + 2 <= effects.table.shape[0])
-
-
-@kernel
-def note(effects: Effects, kind: int, row: int, event: int, cause: int, at: int) -> int:
-    """Open a new line in the notebook and return its number."""
-    line = int64(effects.used[0])
-    effects.used[0] += 1
-    effects.table[line, fx.KIND] = kind
-    effects.table[line, fx.ROW] = row
-    effects.table[line, fx.EVENT] = event
-    effects.table[line, fx.CAUSE] = cause
-    effects.table[line, fx.AT] = at
-    return line
+"""An instant at which nothing is told need not be written: whoever reads the row fires it again, to the same end. So that there
+are few of them and none lies far back, a row is written on one of so many days, different rows on different days, and when
+nothing is due on the next one."""
+LONGEST_DAY_MS = 25 * 3_600_000
 
 
 @kernel
@@ -147,12 +119,26 @@ def send_score(
 
 @kernel
 def rescore(
-    cells: Cells, plan: Plan, effects: Effects, row: int, m: int, event: int, cause: int, now: int, kind: int
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    row: int,
+    m: int,
+    event: int,
+    cause: int,
+    now: int,
+    at: int,
+    kind: int,
+    fresh: bool,  # noqa: FBT001
 ) -> bool:
-    """Score one model at ``now`` and note a material change; return whether a midnight may move the score."""
+    """Score one model at ``now`` and note a material change as of ``at``; return whether a midnight may move the score.
+
+    ``fresh``: the model is new to the account, so its bands are judged as for the first time.
+    """
     model = plan.models[m]
     score, band, coverage, present, moving = int64(NONE), int64(NOT_APPLICABLE), int64(0), int64(0), False
-    evidence, override, was = int64(NONE), int64(NO_OVERRIDE), int64(cells.u8[row, model[PRESENT_BAND]])
+    evidence, override, sent_band = int64(NONE), int64(NO_OVERRIDE), int64(cells.u8[row, model[PRESENT_BAND]])
+    was = int64(INSUFFICIENT) if fresh else sent_band
     if (model[KINDS] >> kind) & 1:
         total, present, moving = weigh(cells, plan, row, m, now)
         coverage, band = half_up(1000 * present, model[DENOMINATOR]), int64(INSUFFICIENT)
@@ -171,79 +157,12 @@ def rescore(
         cells.parts[cells.parts.shape[0] - 1] = score
     sent = int64(cells.i32[row, model[SENT_SCORE]])
     far = NONE not in (score, sent) and abs(score - sent) >= model[MIN_CHANGE]
-    if far or band != was:
-        line = note(effects, fx.SCORE_CHANGE, row, event, cause, now)
+    if fresh:
+        far = score != NONE or sent != NONE
+    if far or band != sent_band:
+        line = note(effects, fx.SCORE_CHANGE, row, event, cause, at)
         send_score(cells, plan, effects, line, row, m, score, band, coverage, evidence, override, present)
     return moving
-
-
-@kernel
-def send_episode(
-    cells: Cells,
-    plan: Plan,
-    effects: Effects,
-    row: int,
-    event: int,
-    cause: int,
-    now: int,
-    story: int,
-    status: int,
-    reasons: int,
-) -> None:
-    """Note a message of an episode (``story`` 0 of disengagement, 1 of opportunity) with all that its text needs."""
-    out = effects.table
-    line = note(effects, fx.DISENGAGEMENT + story, row, event, cause, now)
-    out[line, fx.STATUS] = status
-    out[line, fx.SEVERITY] = cells.u8[row, SEVERITY + story]
-    out[line, fx.EPISODE_ORDINAL] = cells.i32[row, EPISODE + story]
-    out[line, fx.SINCE] = cells.i64[row, EPISODE_SINCE + story]
-    out[line, fx.REASONS] = reasons
-    value = cells.parts[cells.parts.shape[0] - 1]
-    out[line, fx.VALUE] = value if plan.scalars[VALUE_MODEL] != ABSENT else int64(NONE)
-    out[line, fx.EPISODE_CLOSED] = account_kind(cells, row, now) == CLOSED
-    for rule in range(RULES):
-        slot = plan.rules[rule, SINCE_SLOT]
-        out[line, fx.RULE_SINCE + rule] = cells.i64[row, slot] if slot >= 0 else UNSET
-    gather_evidence(cells, plan, row, reasons, now, out[line, fx.EVIDENCE :])
-
-
-@kernel
-def tell(
-    cells: Cells,
-    plan: Plan,
-    effects: Effects,
-    row: int,
-    event: int,
-    cause: int,
-    now: int,
-    story: int,
-    before: int,
-    after: int,
-    highest: int,
-) -> None:
-    """Open, raise or end an episode whose open reasons were ``before`` and are ``after``, at most ``highest`` severe."""
-    if before == 0 and after != 0:
-        cells.i64[row, EPISODE_SINCE + story] = now
-        cells.i32[row, EPISODE + story] += 1
-        cells.u8[row, SEVERITY + story] = highest
-        send_episode(cells, plan, effects, row, event, cause, now, story, fx.FIRING, after)
-    elif after != 0 and highest > int64(cells.u8[row, SEVERITY + story]):
-        cells.u8[row, SEVERITY + story] = highest
-        send_episode(cells, plan, effects, row, event, cause, now, story, fx.ESCALATED, after)
-    elif before != 0 and after == 0:
-        send_episode(cells, plan, effects, row, event, cause, now, story, fx.RESOLVED, before)
-
-
-@kernel
-def reconsider(
-    cells: Cells, plan: Plan, effects: Effects, row: int, event: int, cause: int, now: int
-) -> None:
-    """Judge the account's two episodes at ``now``."""
-    before = int64(cells.u16[row, OPEN])
-    after, bad, good = join_and_leave(cells, plan, row, now)
-    mask = int64(GOOD_NEWS)
-    tell(cells, plan, effects, row, event, cause, now, 0, before & ~mask, after & ~mask, bad)
-    tell(cells, plan, effects, row, event, cause, now, 1, before & mask, after & mask, good)
 
 
 @kernel
@@ -251,7 +170,7 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
     """Evaluate the account at ``now``: scores in the models' order, then the episode, then what is due next."""
     moving, kind = False, account_kind(cells, row, now)
     for m in range(plan.models.shape[0]):
-        moves = rescore(cells, plan, effects, row, m, event, cause, now, kind)
+        moves = rescore(cells, plan, effects, row, m, event, cause, now, now, kind, False)  # noqa: FBT003
         moving = moving or moves
     reconsider(cells, plan, effects, row, event, cause, now)
     cells.due[row] = next_due(cells, plan, row, moving, now)
@@ -270,8 +189,11 @@ def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
         evaluate(cells, plan, effects, row, event, cause, now)
         is_day_of_writing = (int64(cells.u16[row, DAY]) + row) % WRITE_DAYS == 0
-        if effects.used[0] > told or cells.changed[row] & STALE or is_day_of_writing:
+        is_last = cells.due[row] > now + LONGEST_DAY_MS
+        if effects.used[0] > told or cells.changed[row] & STALE or is_day_of_writing or is_last:
             cells.changed[row] |= WRITTEN
+        else:
+            cells.changed[row] |= AHEAD
     return True
 
 
@@ -312,7 +234,7 @@ def advance(
             zone, begin = int64(cells.zone[row]), today
             if zone != 0 and clock_ms > NEVER_MS:
                 begin = start_of_day(plan.zones, zone, local_day(plan.zones, zone, clock_ms))
-            move_to(cells, plan, row, max(int64(cells.i64[row, NOW]), t, begin))
+            move_to(cells, plan, row, max(int64(cells.i64[row, NOW]), t, begin, plan.scalars[IN_FORCE_FROM]))
             now = int64(cells.i64[row, NOW])
             apply_event(cells, plan, row, events[event])
             cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
@@ -354,3 +276,59 @@ def rearm(cells: Cells, plan: Plan, accounts: int) -> None:
                 moves = weigh(cells, plan, row, m, now)[2]
                 moving = moving or moves
         cells.due[row] = next_due(cells, plan, row, moving, now)
+        if now == plan.scalars[IN_FORCE_FROM]:
+            cells.due[row] = now
+
+
+@entry
+def adopt(
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    start: int,
+    accounts: int,
+    rows_max: int,
+    clock_ms: int,
+    fresh: int,
+    event: int,
+) -> int:
+    """Let accounts whose time is before that of the policy in force adopt it, at most ``rows_max``, from row ``start`` on.
+
+    Args:
+        cells: the accounts.
+        plan: what to compute.
+        effects: the notebook.
+        start: the row to begin with.
+        accounts: how many there are.
+        rows_max: how many adopt it at most.
+        clock_ms: the clock as the policy took hold.
+        fresh: a bit for each model that is new.
+        event: index of the event before which the policy took hold.
+
+    Returns:
+        the row to go on from, or the number of rows when all have adopted it.
+    """
+    cells, plan, effects = reference(cells), reference(plan), reference(effects)
+    since, adopted = plan.scalars[IN_FORCE_FROM], 0
+    for row in range(start, accounts):
+        if cells.i64[row, NOW] == UNSET or cells.i64[row, NOW] >= since:
+            continue
+        if adopted >= rows_max or not room(effects, plan):
+            return row
+        adopted += 1
+        now = max(int64(cells.i64[row, NOW]), clock_ms)
+        move_to(cells, plan, row, now)
+        if fresh & 1 and plan.scalars[DAILY] != ABSENT:
+            forget_scores(cells, plan, row)
+        kind = account_kind(cells, row, now)
+        for m in range(plan.models.shape[0]):
+            is_fresh = (fresh >> m) & 1 == 1
+            if is_fresh:
+                for axis in range(1 if plan.models[m, GRID] == 0 else 2):
+                    cells.i64[row, plan.models[m, FELL_AT] + axis] = UNSET
+            rescore(cells, plan, effects, row, m, event, fx.BY_MODEL, now, since, kind, is_fresh)
+        adopt_episodes(cells, plan, effects, row, event, now, since)
+        move_to(cells, plan, row, since)
+        cells.due[row] = since
+        cells.changed[row] |= WRITTEN
+    return accounts

@@ -47,7 +47,7 @@ _FIXED: Final = {
         "day", "first_day", "last_active_day", "last_event_day", "gaps", "gaps_known", "risk_count", "open", "returned_day",
         "silent_days",
     ),
-    "u8": ("severity", "opportunity_severity", "risk_admin", "view_due", "user_seen"),
+    "u8": ("severity", "opportunity_severity", "risk_admin", "view_due", "user_seen", "held", "opportunity_held"),
 }  # fmt: skip
 _RHYTHM: Final = ("gap_count", "gap_sum", "gaps")
 """Fixed columns that are counted in the rhythm's unit."""
@@ -57,7 +57,10 @@ EPISODE, OPPORTUNITY, SILENT_FOR, USUAL_GAP, PROBABILITY, ABSOLUTE_SILENT_FOR, Z
 (
     DAY, FIRST_DAY, LAST_ACTIVE_DAY, LAST_EVENT_DAY, GAPS, GAPS_KNOWN, RISK_COUNT, OPEN, RETURNED_DAY, SILENT_DAYS,
 ) = range(10)  # fmt: skip
-SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, USER_SEEN = range(5)
+SEVERITY, OPPORTUNITY_SEVERITY, RISK_ADMIN, VIEW_DUE, USER_SEEN, HELD, OPPORTUNITY_HELD = range(7)
+NOTHING, QUIET, HELD_ESCALATED, HELD_FIRING = range(4)
+"""What is held of an episode, not having been sent: nothing; that it was opened by a change of policy alone, which is told once
+more happens to the account; while alerts are muted that it rose, or that it fires."""
 RULE_GONE, GOOD_RULE_GONE = 14, 15
 """Bits of ``OPEN`` above those of the rules: a reason was open whose rule, of disengagement or opportunity, is no longer
 in force."""

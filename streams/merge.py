@@ -10,6 +10,7 @@ on how fetches were cut. While an input may still have unread records, the other
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,11 +21,17 @@ from streams.clock import ENDLESS_MS, NEVER_MS, Clock
 from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_TIME, Decoded, Reject, no_events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import numpy.typing as npt
 
 HALT_AFTER: Final = 100
 """Rejects in a row of one input that halt its partition."""
 LAST_RANK: Final = len(Input)
+POSITION: Final = b"\0pos:"
+"""Followed by an input's rank: the key of its progress in the changelog."""
+PROGRESS: Final = struct.Struct("<qqiB")
+"""The value there."""
 
 
 class Taken(NamedTuple):
@@ -59,20 +66,49 @@ class InputQueue:
         self.ended_ms = NEVER_MS
         self.waited_for = True
         self.halting = bool(progress.halted)
+        self.goes_on: dict[int, int] = {}
+        """By offset of a reject that would halt the input: where it is read on instead."""
         self.queued = 0
+        self._unhalted = -1
         self._largest_ms = progress.largest_ms
         self._run = progress.run
         self._blocks: deque[tuple[npt.NDArray[np.int64], list[str], dict[int, object]]] = deque()
         self._head = 0
         self._rejects: deque[Reject] = deque()
 
+    @property
+    def offered_ms(self) -> int:
+        """The largest key offered."""
+        return self._largest_ms
+
+    def raise_to(self, key: int) -> None:
+        """Let all that is offered from now on have at least this key."""
+        self._largest_ms = max(self._largest_ms, key)
+
     def offer(self, decoded: Decoded, last_offset: int) -> None:
         """Queue a decoded chunk whose last record had ``last_offset``."""
         if self.halting:
             return
         self.ended_ms, self.waited_for = NEVER_MS, True
-        columns, rejects, last_offset = self._halt_in_time(decoded, last_offset)
-        self.offered = last_offset
+        decoded = after(decoded, self.offered)
+        while True:
+            columns, rejects, last = self._halt_in_time(decoded, last_offset)
+            self.offered = max(self.offered, last)
+            self._queue(columns, rejects, decoded)
+            if not self.go_on():
+                return
+            decoded = after(decoded, self.offered)
+
+    def go_on(self) -> bool:
+        """Lift the halt if it is known where the input is read on; return whether it was."""
+        if not self.halting or self.offered not in self.goes_on:
+            return False
+        self._unhalted, self.offered = self.offered, self.goes_on[self.offered] - 1
+        self._run, self.halting = 0, False
+        self._settle(None)
+        return True
+
+    def _queue(self, columns: npt.NDArray[np.int64], rejects: Sequence[Reject], decoded: Decoded) -> None:
         self._rejects.extend(rejects)
         if len(columns):
             times = columns[:, EVENT_TIME]
@@ -104,6 +140,11 @@ class InputQueue:
         """Hear that at wall time ``at_ms`` nothing lay beyond what was offered."""
         if not self.halting:
             self.ended_ms = at_ms
+
+    @property
+    def head_ms(self) -> int:
+        """The key of the next event, or ``ENDLESS_MS``."""
+        return int(self._blocks[0][0][self._head, EVENT_KEY]) if self._blocks else ENDLESS_MS
 
     @property
     def bound(self) -> tuple[int, int]:
@@ -156,13 +197,17 @@ class InputQueue:
         offset = int(self._blocks[0][0][self._head, EVENT_OFFSET]) - 1 if self._blocks else self.offered
         largest = self.progress.largest_ms if last is None else int(last[EVENT_KEY])
         floor = -1 if last is None else int(last[EVENT_OFFSET])
+        floor = max(floor, self._unhalted)
         passed = sum(floor < reject.offset <= offset for reject in self._rejects)
         run = passed if last is not None else self._new_run(offset)
         halted = int(self.halting and not self._blocks)
         self.progress = Progress(offset, largest, run, halted)
 
     def _new_run(self, offset: int) -> int:
-        return self.progress.run + sum(self.progress.offset < r.offset <= offset for r in self._rejects)
+        before, run = self.progress.offset, self.progress.run
+        if before <= self._unhalted <= offset:
+            before, run = self._unhalted, 0
+        return run + sum(before < r.offset <= offset for r in self._rejects)
 
     def passed_rejects(self) -> list[Reject]:
         """Remove and return the rejects up to the present position."""
@@ -172,6 +217,18 @@ class InputQueue:
         return passed
 
 
+def after(decoded: Decoded, offset: int) -> Decoded:
+    """Return what was decoded of the records behind an offset."""
+    first = int(np.searchsorted(decoded.columns[:, EVENT_OFFSET], offset, side="right"))
+    rejects = [reject for reject in decoded.rejects if reject.offset > offset]
+    if first == 0 and len(rejects) == len(decoded.rejects):
+        return decoded
+    facts = {i - first: told for i, told in decoded.facts.items() if i >= first}
+    return decoded._replace(
+        columns=decoded.columns[first:], event_ids=decoded.event_ids[first:], facts=facts, rejects=rejects
+    )
+
+
 class Merge:
     """The five inputs of one partition."""
 
@@ -179,11 +236,31 @@ class Merge:
         self.queues = {topic: InputQueue(topic, Progress()) for topic in Input}
         self.clock_ms = NEVER_MS
         self.until_ms = ENDLESS_MS
-        self._grace_ms = grace_ms
+        self.stop_ms = ENDLESS_MS
+        """Events with this key or a greater one wait, and so does the clock, until ``stop_ms`` is moved."""
+        self.grace_ms = grace_ms
 
     def restore(self, topic: Input, progress: Progress) -> None:
         """Go on where an earlier owner had come to."""
+        goes_on = self.queues[topic].goes_on
         self.queues[topic] = InputQueue(topic, progress)
+        self.queues[topic].goes_on = goes_on
+
+    @property
+    def offered_ms(self) -> int:
+        """The largest key offered."""
+        return max(queue.offered_ms for queue in self.queues.values())
+
+    def has_come_to_stop(self) -> bool:
+        """Tell whether all before ``stop_ms`` has been taken, and an event or the clock is at it."""
+        if self.stop_ms > self.until_ms or any(
+            queue.head_ms < self.stop_ms for queue in self.queues.values()
+        ):
+            return False
+        if any(queue.bound[0] < self.stop_ms for queue in self.queues.values()):
+            return False
+        frontier = min(queue.frontier_ms for queue in self.queues.values())
+        return self.queued > 0 or self.stop_ms + self.grace_ms <= frontier < ENDLESS_MS
 
     @property
     def queued(self) -> int:
@@ -198,7 +275,8 @@ class Merge:
     @property
     def bound(self) -> tuple[int, int]:
         """The (key, rank) up to which the order is known."""
-        return min((self.until_ms, LAST_RANK), *(queue.bound for queue in self.queues.values()))
+        last = min(self.until_ms, self.stop_ms - 1)
+        return min((last, LAST_RANK), *(queue.bound for queue in self.queues.values()))
 
     def lagging(self) -> list[Input]:
         """Return the inputs that the others wait for."""
@@ -215,7 +293,7 @@ class Merge:
 
         The clock is moved up to the first of them; whoever takes them moves it on (``streams/clock.py``).
         """
-        self._move_clock()
+        self._move_clock(queue.frontier_ms for queue in self.queues.values())
         bound, clock = self.bound, self.clock()
         ready = {topic: queue.ready(bound, rows_max) for topic, queue in self.queues.items() if queue.queued}
         parts = [part for found in ready.values() for part in found if len(part)]
@@ -243,11 +321,26 @@ class Merge:
     def clock(self) -> Clock:
         """Return the clock and what moves it, as they are before the next event."""
         inputs = np.array(
-            [[queue.frontier_ms, queue.queued, queue.ended_ms] for queue in self.queues.values()], np.int64
+            [
+                [self._stopped(queue.frontier_ms), queue.queued, self._stopped(queue.ended_ms)]
+                for queue in self.queues.values()
+            ],
+            np.int64,
         )
         return Clock(np.array([self.clock_ms], np.int64), inputs)
 
-    def _move_clock(self) -> None:
-        frontier = min(queue.frontier_ms for queue in self.queues.values())
+    def _stopped(self, frontier_ms: int) -> int:
+        """Return a frontier that does not move the clock to ``stop_ms``."""
+        return (
+            frontier_ms if frontier_ms >= ENDLESS_MS else min(frontier_ms, self.stop_ms - 1 + self.grace_ms)
+        )
+
+    def _move_clock(self, frontiers: Iterable[int]) -> None:
+        frontier = min(map(self._stopped, frontiers))
         if NEVER_MS < frontier < ENDLESS_MS:
-            self.clock_ms = max(self.clock_ms, frontier - self._grace_ms)
+            self.clock_ms = max(self.clock_ms, frontier - self.grace_ms)
+
+    def come_to_stop(self) -> None:
+        """Move the clock as near to ``stop_ms`` as the inputs are known to have come."""
+        queues = self.queues.values()
+        self._move_clock(self.stop_ms if queue.queued else queue.frontier_ms for queue in queues)

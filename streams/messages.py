@@ -72,6 +72,11 @@ if TYPE_CHECKING:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTES: Final = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(1440))
+_CAUSES: Final = {
+    fx.BY_TIME: CauseKind.TIME,
+    fx.BY_EVIDENCE: CauseKind.EVIDENCE,
+    fx.BY_MODEL: CauseKind.MODEL,
+}
 _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)
 _ENDED_BY: Final = {
     Rule.SILENCE: ResolvedBy.ACTIVITY,
@@ -136,9 +141,13 @@ STORIES: Final = (
 class Messages:
     """Writes the outputs of one batch of events; cold facts are told to the accounts as the batch goes by."""
 
-    def __init__(self, accounts: Accounts, partition: int, taken: Taken) -> None:
+    def __init__(
+        self, accounts: Accounts, partition: int, taken: Taken, before: Program | None = None
+    ) -> None:
+        """``before`` is the program whose policy the accounts leave, while they adopt that of another."""
         self._accounts, self._partition, self._taken = accounts, partition, taken
         self._program = accounts.program
+        self._models_before = {model.model: model for model in before.models} if before else {}
         self._told = 0
         self.records: list[OutputRecord] = []
         self.score_changes: dict[str, int] = {}
@@ -167,8 +176,7 @@ class Messages:
 
     def _cause(self, line: list[int]) -> Cause:
         if line[fx.CAUSE] != fx.BY_EVENT:
-            kind = CauseKind.EVIDENCE if line[fx.CAUSE] == fx.BY_EVIDENCE else CauseKind.TIME
-            return Cause(kind=kind, topic=None, event_id=None, partition=None, offset=None)
+            return Cause(kind=_CAUSES[line[fx.CAUSE]], topic=None, event_id=None, partition=None, offset=None)
         event = self._taken.columns[line[fx.EVENT]]
         topic, kind = Input(int(event[EVENT_INPUT])), CauseKind.EVENT
         if topic is Input.ACCOUNT_FACTS:
@@ -197,8 +205,10 @@ class Messages:
             model_version=model.version,
             cause=self._cause(line),
             effective_at=instant_text(line[fx.AT]),
-            old=self._level(line[fx.MODEL], *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1]),
-            new=self._level(line[fx.MODEL], *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1]),
+            old=_level(
+                self._models_before.get(model.model, model), *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1]
+            ),
+            new=_level(model, *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1]),
             scale=model.scale,
             grid=grid_cell(model, line[fx.NEW_BAND]),
             dimensions=[
@@ -222,10 +232,6 @@ class Messages:
         headers = cloud_event(Output.SCORE_CHANGES, model.model, change.change_id, change.effective_at)
         self._write(Output.SCORE_CHANGES, row, change, headers)
 
-    def _level(self, m: int, score: int, band: int, coverage: int) -> Level:
-        name = band_name(self._program.models[m], band)
-        return Level(score=points(score), band=name, coverage=coverage / 1000)
-
     def _episode(self, line: list[int], story: Story) -> None:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
         status, severity = _STATUSES[line[fx.STATUS]], Severity(line[fx.SEVERITY]).label
@@ -241,6 +247,8 @@ class Messages:
             )
             if line[fx.EPISODE_CLOSED]:
                 ended_by = ResolvedBy.CLOSED
+            if line[fx.CAUSE] == fx.BY_MODEL:
+                ended_by = ResolvedBy.POLICY
         alert = Disengagement(
             alert_id=identity(story.alert, account, since, ordinal, status, severity),
             episode_id=identity(story.episode, account, since, ordinal),
@@ -265,6 +273,10 @@ class Messages:
         self, topic: Output, row: int, body: msgspec.Struct, headers: tuple[tuple[str, bytes], ...]
     ) -> None:
         self.records.append(OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(body), headers))
+
+
+def _level(model: ModelFile, score: int, band: int, coverage: int) -> Level:
+    return Level(score=points(score), band=band_name(model, band), coverage=coverage / 1000)
 
 
 def band_name(model: ModelFile, code: int) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 
 from schemas.errors import StateError
 from schemas.reasons import OPPORTUNITIES
-from streams.layout import CHANGES, GOOD_RULE_GONE, RULE_GONE, STATE_VERSION, Column, template
+from streams.layout import CHANGES, GOOD_RULE_GONE, RULE_GONE, STATE_VERSION, Column, row_dtype, template
+from streams.stored import split_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from streams.layout import Layout
+    from streams.stored import Tail
 
     Rows = np.ndarray[tuple[int], np.dtype[np.void]]
     Days = npt.NDArray[np.int64]
@@ -69,6 +71,24 @@ def unreadable(fingerprint: bytes, accounts: int) -> StateError:
     )
 
 
+def read_rows(
+    described: Described, records: Mapping[bytes, bytes], layout: Layout
+) -> tuple[Rows, npt.NDArray[np.uint16], dict[int, Tail]]:
+    """Return rows under ``layout``, what they know (as ``migrate``) and their tails, of values under another layout.
+
+    Raises:
+        StateError: a value is too short for its layout.
+    """
+    dtype = row_dtype(described.columns)
+    fresh = np.frombuffer(described.fresh, dtype) if described.fresh else None
+    old, tails = split_values(records, dtype, fresh)
+    unknown = {name: np.zeros(len(old), np.int64) for _, told in tails.values() for name in told}
+    for i, (_, told) in tails.items():
+        for name, day in told.items():
+            unknown[name][i] = day
+    return *migrate(described.columns, old, unknown, layout), tails
+
+
 def migrate(
     old: Sequence[Column], rows: Rows, known: Mapping[str, Days], layout: Layout
 ) -> tuple[Rows, npt.NDArray[np.uint16]]:
@@ -90,7 +110,8 @@ def migrate(
         before = _counterpart(column, was)
         if before is None:
             if column.name.endswith(CHANGES):
-                _cells(new, column)[:, 0] = _cells(rows, was["now"])[:, 0] // 1000 - _ORDINAL_BASE_S
+                lived_s = _cells(rows, was["now"])[:, 0] // 1000 - _ORDINAL_BASE_S
+                _cells(new, column)[:, 0] = np.maximum(lived_s, 0)  # an account without an event begins at 1
         elif before._replace(offset=column.offset) == column:
             _cells(new, column)[:] = _cells(rows, before)
         else:

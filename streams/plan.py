@@ -23,6 +23,7 @@ from schemas.catalogue import (
 from schemas.errors import ConfigError
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
+from streams.clock import NEVER_MS
 from streams.days import DAY_MS, one_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
 
@@ -80,8 +81,9 @@ KIND_FACT, ZONE_FACT = range(2)
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
     PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, FALL_AT, FELL_FROM, OVERRIDDEN, SINCE_FACT, RENEWAL_FACT,
-    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, SCALARS,
-) = range(27)  # fmt: skip
+    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, IN_FORCE_FROM, SCALARS,
+) = range(28)  # fmt: skip
+MUTE_FROM, MUTE_END, MUTE_COLUMNS = range(3)
 
 
 class Plan(NamedTuple):
@@ -93,7 +95,8 @@ class Plan(NamedTuple):
     1 if closed right, ``rules`` (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``decay`` the weights of
     decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
     of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
-    (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept.
+    (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept, ``mutes`` (intervals, MUTE_COLUMNS) the half-open
+    intervals, in order, in which alerts are held back.
     """
 
     components: npt.NDArray[np.int64]
@@ -111,6 +114,7 @@ class Plan(NamedTuple):
     workdays: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.float64]
     scalars: npt.NDArray[np.int64]
+    mutes: npt.NDArray[np.int64]
     zones: Zones
 
 
@@ -137,8 +141,10 @@ class Program(NamedTuple):
     zones: ZoneBook
 
 
-def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook) -> Program:
-    """Compile a policy and its enabled models (in the policy's order).
+def compile_program(
+    policy: Policy, models: Sequence[ModelFile], zones: ZoneBook, in_force_from: int = NEVER_MS
+) -> Program:
+    """Compile a policy and its enabled models (in the policy's order); no evaluation is before ``in_force_from`` (ms).
 
     Raises:
         ConfigError: the policy's time zone is not known.
@@ -191,7 +197,8 @@ def compile_program(policy: Policy, models: Sequence[ModelFile], zones: ZoneBook
         worked=worked,
         workdays=workdays,
         numbers=_numbers(policy),
-        scalars=_scalars(policy, layout, facts),
+        scalars=np.array([*_scalars(policy, layout, facts), in_force_from], np.int64),
+        mutes=_table([], MUTE_COLUMNS),
         zones=one_zone(zone),
     )
     return Program(policy, tuple(models), layout, plan, facts, overrides, zones)
@@ -338,7 +345,7 @@ def _numbers(policy: Policy) -> npt.NDArray[np.float64]:
     )  # fmt: skip
 
 
-def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> npt.NDArray[np.int64]:
+def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> list[int]:
     hourly, more = policy.rhythm.unit == "hour", policy.raise_severity
     slots = [
         facts.index(n) if n in facts else ABSENT for n in ("customer_since", "renewal_date", "arr", "seats")
@@ -346,16 +353,13 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> npt.NDAr
     within, arr, signs = (
         (more.renewal_within_days, more.arr_from, more.signs_together) if more else (None,) * 3
     )
-    return np.array(
-        [
-            policy.rhythm.horizon_days * (24 if hourly else 1), layout.last_day, policy.grace_s * 1000, hourly,
-            layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
-            len(policy.key_features), *layout.drop, *slots,
-            ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
-            policy.models.index(VALUE) if VALUE in policy.models else ABSENT, signs or ABSENT,
-        ],
-        np.int64,
-    )  # fmt: skip
+    return [
+        policy.rhythm.horizon_days * (24 if hourly else 1), layout.last_day, policy.grace_s * 1000, hourly,
+        layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
+        len(policy.key_features), *layout.drop, *slots,
+        ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
+        policy.models.index(VALUE) if VALUE in policy.models else ABSENT, signs or ABSENT,
+    ]  # fmt: skip
 
 
 def _rule_days(policy: Policy) -> int:

@@ -9,8 +9,12 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import numpy.typing as npt
 
 VIEW_EVERY_MS: Final = 60_000
 BEHIND_MS: Final = 10 * VIEW_EVERY_MS
@@ -28,9 +32,24 @@ class ViewQueue:
     """The rows of one partition whose views wait; bounded by the number of its accounts."""
 
     def __init__(self) -> None:
+        self.waits = False
+        """Rows may have been left out, because the partition was far behind: any that is due is to be added."""
         self._due_ms: dict[int, int] = {}
         self._order: list[tuple[int, int]] = []
         self._sent_ms: dict[int, int] = {}
+
+    def choose(
+        self, due: npt.NDArray[np.uint8], evaluated: list[int], urgent: set[int], wall_ms: int, clock_ms: int
+    ) -> list[int]:
+        """Return the rows whose views go out now, and mark them in ``due``, (rows,) uint8 with 1 where a view waits."""
+        if is_behind(wall_ms, clock_ms):
+            self.waits = True
+            return []
+        self.add(np.nonzero(due)[0].tolist() if self.waits else evaluated)
+        self.waits = False
+        chosen = self.take(urgent, wall_ms)
+        due[chosen] = 0
+        return chosen
 
     def add(self, rows: Iterable[int]) -> None:
         """Let the views of changed rows wait."""

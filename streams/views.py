@@ -17,7 +17,18 @@ from streams.conditions import GOOD_NEWS
 from streams.effects import EVIDENCE_CELLS
 from streams.evidence import gather_evidence
 from streams.kernel import NOT_APPLICABLE
-from streams.layout import EPISODE, EPISODE_SINCE, NO_OVERRIDE, NONE, NOW, OPEN, SEVERITY
+from streams.layout import (
+    EPISODE,
+    EPISODE_SINCE,
+    HELD,
+    HELD_FIRING,
+    NO_OVERRIDE,
+    NONE,
+    NOW,
+    OPEN,
+    QUIET,
+    SEVERITY,
+)  # fmt: skip
 from streams.messages import (
     OVERRIDE,
     STORIES,
@@ -172,6 +183,7 @@ def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode
                 topic=story.topic,
                 since=instant_text(since),
                 severity=Severity(int(cells.u8[row, SEVERITY + number])).label,
+                told=int(cells.u8[row, HELD + number]) not in (QUIET, HELD_FIRING),
                 reasons=[reason(program, rule, int(cells.i64[row, slots[rule]]), evidence) for rule in rules],
             )
         )

@@ -240,6 +240,7 @@ ENDED: Final = {
     ResolvedBy.QUIET_PERIOD: "quiet since",
     ResolvedBy.CONDITION_OVER: "no longer the case",
     ResolvedBy.CLOSED: "the account was closed",
+    ResolvedBy.POLICY: "another policy is in force",
 }
 
 

@@ -108,6 +108,9 @@ def _add(found: Audit, machine: Partition, heard: Heard) -> None:
             found.opportunities.append(_without_summary(record.value))
     for record in view_records(machine.accounts, list(machine.accounts.existing())):
         view = json.loads(record.value)
+        assert all(
+            episode.pop("told") for episode in view["episodes"]
+        )  # nothing is held back without control records
         found.final[view["account_id"]] = _final(view, machine.partition)
     found.notes += heard.notes
     queues = machine.merge.queues.items()

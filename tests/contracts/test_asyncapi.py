@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from agents.topics import all_topics
 from schemas import asyncapi
-from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, TopicSpec
+from schemas.topics import INPUT_TOPICS, OUTPUT_TOPICS, TopicSpec
 
 DOCUMENT: Final = yaml.safe_load((Path(__file__).parents[2] / "docs" / "asyncapi.yaml").read_text())
 OFFICIAL: Final = Draft7Validator(json.loads(Path(__file__).with_name("asyncapi-3.0.0.json").read_text()))
@@ -75,16 +75,15 @@ def test_no_channel_is_without_a_topic() -> None:
     assert by_topic().keys() == {spec.name for spec in TOPICS}
 
 
-def test_inputs_are_received_and_outputs_sent_unless_reserved() -> None:
+def test_inputs_and_control_are_received_and_outputs_sent() -> None:
     operations = {
         (operation["action"], operation["channel"]["$ref"].removeprefix("#/channels/"))
         for operation in DOCUMENT["operations"].values()
     }
     read = {("receive", spec.name) for spec in INPUT_TOPICS.values()}
-    written = {("send", spec.name) for spec in OUTPUT_TOPICS.values() if spec.name not in asyncapi.RESERVED}
+    written = {("send", spec.name) for spec in OUTPUT_TOPICS.values()}
     own = {(action, asyncapi.CHANGELOG) for action in ("receive", "send")}
-    assert operations == read | written | own
-    assert CONTROL in asyncapi.RESERVED
+    assert operations == read | written | own | {("receive", asyncapi.CONTROL_CHANNEL)}
 
 
 @pytest.mark.parametrize("name", DOCUMENT["components"]["messages"])

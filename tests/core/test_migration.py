@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.partition import LAYOUT, Partition
+from agents.beside import LAYOUT
+from agents.partition import Partition
 from agents.program import load_model
 from agents.simulation import Company, Rates, Span
 from schemas.errors import StateError

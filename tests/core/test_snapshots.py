@@ -136,7 +136,7 @@ def contents(log: Changelog) -> dict[str, Any]:
         "positions": {topic: queue.progress for topic, queue in owner.merge.queues.items()},
         "ids": owner._memory.saved(),
         "ordinal": owner._memory._ordinal,
-        "beside": owner._beside,
+        "beside": owner._beside.held(),
     }
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.partition import LAYOUT, Partition
+from agents.beside import LAYOUT
+from agents.partition import Partition
 from schemas.errors import StateError
 from schemas.records import Chunk
 from schemas.topics import Input, Output

@@ -17,7 +17,9 @@ from schemas.records import Batch, Chunk, OutputRecord, Snapshot
 from schemas.topics import Input, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from streams.control import ControlLine
 
 EVERY = 10
 ROW = Struct("<5I")
@@ -31,6 +33,7 @@ class FoldPartition:
 
     waiting = False
     layout = b"counts"
+    control_next = 0
 
     def __init__(self, partition: int, every: int = EVERY) -> None:
         self.partition, self.every = partition, every
@@ -56,6 +59,11 @@ class FoldPartition:
     def offer(self, topic: Input, chunk: Chunk) -> None:
         self._queue.append((topic, chunk, 0))
         self.queued += len(chunk.keys)
+
+    def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
+        for line in lines:
+            self.control_next = line.offset + 1
+        return {}
 
     def end_reached(self, topic: Input, at_ms: int) -> None:
         self.ends_ms[topic] = at_ms

@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, To
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents.commit import DeliveryTopics
-from schemas.topics import INPUT_TOPICS, OUTPUT_TOPICS, Input, Output, changelog_topic
+from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, Input, Output, changelog_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +64,7 @@ class Application:
             )
             for spec in OUTPUT_TOPICS.values()
         ]
+        topics.append(NewTopic(self.prefix + CONTROL, 1, 1, config={"cleanup.policy": "compact"}))
         topics.append(NewTopic(self.changelog, self.partitions, 1, config={"cleanup.policy": "compact"}))
         for created in admin.create_topics(topics).values():
             created.result()

@@ -18,10 +18,11 @@ from agents.polls import EndOfInput, Poll, PolledChunk
 from agents.ports import NullObserver
 from schemas.records import Chunk
 from schemas.topics import Input
+from streams.control import ControlLine
 from tests.delivery.fold import FoldPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agents.ports import PartitionPort
 
@@ -79,7 +80,11 @@ class Rig:
         holding.input_next = {Input.LOGINS: 0, Input.TICKETS: 0}
         self.watcher, self.pace, self.holding = Watcher(), pace or CommitPace(100), holding
         self.ownership = cast("Any", SimpleNamespace(holdings={0: holding}))
-        self.drive = Drive(self.ownership, self.pace, INPUTS, throttle=throttle, observer=self.watcher)
+        self.control: list[ControlLine] = []
+        known = cast("Any", SimpleNamespace(after=lambda offset: self.control[offset:]))
+        self.drive = Drive(
+            self.ownership, self.pace, INPUTS, control=known, throttle=throttle, observer=self.watcher
+        )
         self.drive.begin_generation()
         self.drive.accepting = True
         self._answered_ms = AT_MS
@@ -115,6 +120,39 @@ async def test_chunks_that_continue_are_processed_and_markers_take_offsets_of_th
     assert port.counts[b"acme"] == [0, 19, 5, 0, 0]
     assert rig.holding.input_next == {Input.LOGINS: 20, Input.TICKETS: 5}
     assert rig.pace.events == 24
+
+
+async def test_control_is_heard_before_the_records_of_a_poll_and_once() -> None:
+    class Hearing(FoldPartition):
+        def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
+            heard.append((self.queued, len(list(lines))))
+            self.control_next = 1
+            return {}
+
+    heard: list[tuple[int, int]] = []
+    rig = Rig(Hearing(0))
+    rig.control = [ControlLine(0, b"pause:x", None)]
+    await rig.poll(chunk(LOGINS, 0, 10))
+    await rig.poll(chunk(LOGINS, 10, 20))
+    assert heard == [(0, 1)]
+    assert rig.pace.events == 20
+    assert not rig.drive.misplaced
+
+
+async def test_an_input_that_goes_on_is_sought_again_and_its_poll_dropped() -> None:
+    class GoingOn(FoldPartition):
+        def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
+            super().take_control(lines)
+            return {Input.LOGINS: 7}
+
+    rig = Rig(GoingOn(0))
+    await rig.poll(chunk(LOGINS, 0, 10))
+    rig.control = [ControlLine(0, b"resume_input:x", None)]
+    await rig.poll(chunk(LOGINS, 10, 20), chunk(TICKETS, 0, 5))
+    assert rig.drive.misplaced
+    assert rig.holding.input_next == {Input.LOGINS: 7, Input.TICKETS: 0}
+    rig.drive.begin_generation()
+    assert not rig.drive.misplaced
 
 
 @pytest.mark.parametrize("start", [9, 11], ids=["records came twice", "records were lost"])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from agents.beside import LAYOUT
 from agents.changelog import ChangelogReader
 from agents.clients import Connection, transactional_producer
 from agents.commit import Committer
 from agents.ownership import Ownership, TransactionFence
-from agents.partition import LAYOUT, Partition
+from agents.partition import Partition
 from schemas.errors import StateError
 from schemas.records import Batch, Chunk
 from schemas.topics import Input, Output
@@ -148,7 +149,7 @@ async def test_an_owner_refuses_what_a_newer_worker_wrote(
     newer = await Worker(application, "newer", counting(7)).start()
     port = await newer.own()
     key = LAYOUT + newer.program.layout.fingerprint
-    port._beside[key] = text = b'{"state_version":%d,"columns":[]}' % (STATE_VERSION + 1)
+    port._beside.records[key] = text = b'{"state_version":%d,"columns":[]}' % (STATE_VERSION + 1)
     await newer.work(0)
     await newer.ownership.release()
     committer = newer.ownership._committer

@@ -41,6 +41,7 @@ from schemas.reasons import EventNote, Rule
 from schemas.records import Chunk
 from schemas.topics import Input, Output
 from streams.clock import ENDLESS_MS
+from streams.control import ControlLine
 from streams.plan import compile_program
 from streams.views import view_records
 from tests.auditor.scenarios import NPS, component
@@ -203,21 +204,35 @@ class _Heard(NullPartitionObserver):
         self.notes.update({note.value: count for note, count in notes.items() if count})
 
 
+def policy_of(models: Sequence[Tree], rules: Tree | None, **policy: Any) -> Tree:
+    """Return the shipped policy with these models, rules (their numbers on top of the shipped ones) and other keys."""
+    numbers = {name: SHIPPED["rules"][name] | own for name, own in (rules or {}).items()}
+    return SHIPPED | {"models": [each["model"] for each in models], "rules": numbers} | policy
+
+
 def run(
-    *events: Tree, until: str, models: Sequence[Tree] = (NPS,), rules: Tree | None = None, **policy: Any
+    *events: Tree,
+    until: str,
+    models: Sequence[Tree] = (NPS,),
+    rules: Tree | None = None,
+    control: Sequence[Tree] = (),
+    **policy: Any,
 ) -> Story:
     """Return what the core makes of events in their order of arrival; the clock goes on, and they are taken, `until`.
 
     `received` of an event is the timestamp of its record. Keys of the policy replace those of the shipped one.
     """
-    numbers = {name: SHIPPED["rules"][name] | own for name, own in (rules or {}).items()}
-    tree = SHIPPED | {"models": [each["model"] for each in models], "rules": numbers} | policy
     program = compile_program(
-        Policy.model_validate(tree), [ModelFile.model_validate(each) for each in models], ZoneDatabase()
+        Policy.model_validate(policy_of(models, rules, **policy)),
+        [ModelFile.model_validate(each) for each in models],
+        ZoneDatabase(),
     )
     heard = _Heard()
     partition = Partition(program, partition=0, partitions=1, observer=heard, keyed=False)
     partition.merge.until_ms = millis(until)
+    partition.take_control(
+        ControlLine(at, None, json.dumps(each).encode()) for at, each in enumerate(control)
+    )
     lanes: dict[Input, list[Tree]] = {}
     for number, each in enumerate(events):
         lanes.setdefault(RECORDED_TYPES[each["type"]], []).append({"event_id": f"e{number}"} | each)

@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from confluent_kafka import Producer
 
 from agents.account_state import AccountState, from_changelog, from_files
+from agents.beside import LAYOUT
 from agents.changelog import HOLDS, holder_key
 from agents.cli import main
 from agents.explain import explain
 from agents.explain_text import explanation_text
-from agents.partition import LAYOUT
 from agents.program import load_program
 from agents.replay import fold_files, replay_files
 from agents.settings import Settings
@@ -381,7 +381,7 @@ class Committed:
         pairs: list[tuple[bytes, bytes | None]] = [
             (holder_key("w1"), HOLDS),
             *machine.accounts.records_of(np.array(rows, np.int64)),
-            (b"\0meta", b'{"partitions":%d}' % machine._partitions),
+            (b"\0meta", b'{"partitions":%d}' % machine._beside._partitions),
             (LAYOUT + layout.fingerprint, describe(layout)),
             (holder_key("w1"), None),
         ]
@@ -435,7 +435,7 @@ def test_the_command_explains_a_committed_account(
     application = committed(5)
     home = partition_of(b"acme", 5)
     machine = fold_files([recording(tmp_path)], program)
-    machine._partitions = 5
+    machine._beside._partitions = 5
     application.write(machine, home)
     where = {name: value for name, value in application.settings if value is not None} | {"policy": policy}
     done = latido("explain", "acme", **where)

@@ -96,20 +96,24 @@ class Bench:
             producer.poll(0)
         assert producer.flush(60) == 0
 
+    def environment(self, **settings: object) -> dict[str, str]:
+        """Return the environment of a process of this application, compiled, with settings in lower case."""
+        return {
+            **{key: value for key, value in os.environ.items() if key != "NUMBA_DISABLE_JIT"},
+            "LATIDO_BROKER": self.settings.broker,
+            "LATIDO_TOPIC_PREFIX": self.settings.topic_prefix,
+            "LATIDO_APPLICATION_ID": self.settings.application_id,
+            **{f"LATIDO_{key.upper()}": str(value) for key, value in settings.items()},
+        }
+
     # -- workers ----------------------------------------------------------------------------------------------------
 
     def start(self, name: str, command: tuple[str, ...] = WORKER, /, **settings: object) -> None:
         """Start a worker with ``LATIDO_*`` settings in lower case; its log is ``NAME.log``."""
         (self._metrics_ports[name],) = free_ports(1)
-        environment = {
-            **{key: value for key, value in os.environ.items() if key != "NUMBA_DISABLE_JIT"},
-            "LATIDO_BROKER": self.settings.broker,
-            "LATIDO_TOPIC_PREFIX": self.settings.topic_prefix,
-            "LATIDO_APPLICATION_ID": self.settings.application_id,
-            "LATIDO_DATADIR": str(self.folder / name),
-            "LATIDO_METRICS_PORT": str(self._metrics_ports[name]),
-            **{f"LATIDO_{key.upper()}": str(value) for key, value in settings.items()},
-        }
+        environment = self.environment(
+            datadir=self.folder / name, metrics_port=self._metrics_ports[name], **settings
+        )
         with (self.folder / f"{name}.log").open("ab") as log:
             self._said_before[name] = log.tell()
             self.workers[name] = subprocess.Popen(
@@ -277,6 +281,16 @@ class Bench:
             self.workers[name].send_signal(signal.SIGCONT)
             self.kill(name)
         self._consumer.close()
+
+
+def latido(bench: Bench, *arguments: str) -> str:
+    """Run a command against the bench's application; return what it said."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from agents.cli import main; main()", *arguments],
+        env=bench.environment(), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture

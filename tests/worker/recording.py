@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.simulation import Company, Span
 from agents.simulation.company import DAY_MS
@@ -16,6 +16,7 @@ from agents.simulation.lines import recorded_line
 from tests.worker.judge import IDS, Messages, up_to
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from agents.simulation import SimulatedEvent
@@ -42,11 +43,14 @@ def record(*, accounts: int, days: int, seed: int) -> Recording:
     return Recording(list(Company(span)), end_ms)
 
 
-def replayed(recording: Recording, folder: Path, *, partitions: int) -> Messages:
-    """Replay up to the recording's end, in a process of its own, compiled as the worker is."""
+def replayed(
+    recording: Recording, folder: Path, *, partitions: int, control: Sequence[dict[str, Any]] = ()
+) -> Messages:
+    """Replay up to the recording's end with lines of control, in a process of its own, compiled as the worker is."""
     folder.mkdir()
     file = folder / "recording.jsonl"
     with file.open("wb") as lines:
+        lines.writelines(json.dumps(line).encode() + b"\n" for line in control)
         for event in recording.events:
             line = json.loads(recorded_line(event)) | {"received_at": recording.end_ms}
             lines.write(json.dumps(line).encode() + b"\n")

@@ -1,0 +1,28 @@
+"""A rejected record as a dead letter: its bytes untouched, cut to what the topic takes, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schemas.outputs import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
+from schemas.records import OutputRecord
+from schemas.topics import INPUT_TOPICS, Input, Output
+
+if TYPE_CHECKING:
+    from streams.events import Reject
+
+
+def dead_letter(partition: int, topic: Input, reject: Reject) -> OutputRecord:
+    """Return the record that tells of a reject of one partition of an input."""
+    value = reject.value or b""
+    headers = (
+        ("latido_reason", str(reject.reason).encode()),
+        ("latido_detail", reject.detail.encode("utf-8", "replace")[:1000]),
+        ("latido_topic", INPUT_TOPICS[topic].name.encode()),
+        ("latido_partition", b"%d" % partition),
+        ("latido_offset", b"%d" % reject.offset),
+        ("latido_key_bytes", b"%d" % len(reject.key or b"")),
+        ("latido_value_bytes", b"%d" % len(value)),
+    )
+    key = None if reject.key is None else reject.key[:DEAD_LETTER_KEY_BYTES_MAX]
+    return OutputRecord(Output.DEAD_LETTERS, key, value[:DEAD_LETTER_VALUE_BYTES_MAX], headers)

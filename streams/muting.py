@@ -1,0 +1,34 @@
+"""Intervals in which alerts are held back, by the time of an evaluation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.cells import FOREVER
+from streams.compiled import int64, kernel
+from streams.layout import HELD, HELD_ESCALATED, OPPORTUNITY_HELD
+from streams.plan import MUTE_END, MUTE_FROM
+
+if TYPE_CHECKING:
+    from streams.cells import Cells
+    from streams.plan import Plan
+
+
+@kernel
+def is_muted(plan: Plan, now: int) -> bool:
+    """Return whether alerts of an evaluation at ``now`` are held back."""
+    for i in range(plan.mutes.shape[0]):
+        if plan.mutes[i, MUTE_FROM] <= now < plan.mutes[i, MUTE_END]:
+            return True
+    return False
+
+
+@kernel
+def told_at(cells: Cells, plan: Plan, row: int, now: int) -> int:
+    """Return the next instant at which alerts are not muted any more, if the account holds any."""
+    due = int64(FOREVER)
+    if max(cells.u8[row, HELD], cells.u8[row, OPPORTUNITY_HELD]) >= HELD_ESCALATED:
+        for i in range(plan.mutes.shape[0]):
+            if plan.mutes[i, MUTE_END] > now:
+                due = min(due, int64(plan.mutes[i, MUTE_END]))
+    return due
