@@ -58,6 +58,7 @@ def test_every_metric_moves() -> None:
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_stale(4)
     metrics.on_recovering(Recovery({3: 10}, {3: 4}, 0.5))
+    metrics.on_control(3, "pause", late=True)
     metrics.on_snapshot_read(3, 17)
     metrics.on_snapshot_refused(3, SnapshotRefusal.DAMAGED, "its checksum is wrong")
     metrics.on_snapshot_written(3, 4_096)
