@@ -164,11 +164,15 @@ def midnight(note: Notes, accounts: int, runs: int) -> None:
 def recover(note: Notes, broker: str, folder: Path, accounts: int, runs: int) -> None:
     """Measure the recovery of very many accounts."""
     filled = recovery.filled(broker, folder, accounts)
-    found = [recovery.recovery(filled) for _ in range(runs)]
-    what = f"recovery of {accounts:,} accounts"
-    note(what, [told.seconds for told in found], "s")
-    note(f"{what}, processor", [told.cpu_s for told in found], "CPU-s")
-    note(f"{what}, peak memory", [told.peak_mib for told in found], "MiB", "{:.0f}")
+    for way, measure in (
+        ("from the changelog", recovery.recovery),
+        ("with snapshots", recovery.recovery_by_snapshot),
+    ):
+        found = [measure(filled) for _ in range(runs)]
+        what = f"recovery of {accounts:,} accounts {way}"
+        note(what, [told.seconds for told in found], "s")
+        note(f"{what}, processor", [told.cpu_s for told in found], "CPU-s")
+        note(f"{what}, peak memory", [told.peak_mib for told in found], "MiB", "{:.0f}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,6 +24,7 @@ from schemas.records import Batch
 from schemas.topics import changelog_topic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agents.commit import Pair
@@ -34,11 +36,15 @@ _OWNS: Final = re.compile(r"owns partitions .* after ([\d.]+) s of recovery")
 
 
 class Recovery(NamedTuple):
-    """Seconds from the assignment to owned partitions, processor seconds of the worker until then, its peak memory."""
+    """Seconds from the assignment to owned partitions, processor seconds of the worker until then, its peak memory.
+
+    ``snapshots`` is how many were read.
+    """
 
     seconds: float
     cpu_s: float
     peak_mib: float
+    snapshots: int
 
 
 def filled(broker: str, folder: Path, accounts: int) -> Worker:
@@ -49,16 +55,35 @@ def filled(broker: str, folder: Path, accounts: int) -> Worker:
 
 
 def recovery(worker: Worker) -> Recovery:
-    """Start the worker, let it recover, and end it where it is."""
+    """Start the worker, let it recover from the changelog alone, and end it where it is."""
+    shutil.rmtree(worker.datadir / "snapshots", ignore_errors=True)
+    return _recovery(worker)
+
+
+def recovery_by_snapshot(worker: Worker) -> Recovery:
+    """The same with the snapshots that an orderly stop left."""
+    if not (worker.datadir / "snapshots").exists():
+        _recovery(worker, Worker.stop)
+    found = _recovery(worker)
+    if found.snapshots != PARTITIONS:
+        raise RuntimeError(f"{found.snapshots} of {PARTITIONS} snapshots were read")
+    return found
+
+
+def _recovery(worker: Worker, end: Callable[[Worker], None] = Worker.kill) -> Recovery:
+    worker.log.unlink(missing_ok=True)
     worker.start()
     worker.wait_for_line("core ready")
     before = cpu_s(worker.pid)
     worker.wait_for_line("owns partitions")
+    said = worker.log.read_text()
     found = Recovery(
-        float(_OWNS.findall(worker.log.read_text())[-1]), cpu_s(worker.pid) - before, memory_mib(worker.pid)
+        float(_OWNS.findall(said)[-1]),
+        cpu_s(worker.pid) - before,
+        memory_mib(worker.pid),
+        said.count("snapshot read"),
     )
-    worker.kill()
-    worker.log.unlink()
+    end(worker)
     return found
 
 

@@ -60,9 +60,9 @@ class Worker:
     def __init__(self, broker: str, folder: Path, policy: str) -> None:
         self.settings = Settings(broker=broker, topic_prefix=f"b{uuid.uuid4().hex[:8]}-", policy=policy)
         create_topics(self.settings, partitions=PARTITIONS, replication=1)
-        self._folder = folder / self.settings.topic_prefix
-        self._folder.mkdir()
-        self.log = self._folder / "worker.log"
+        self.datadir = folder / self.settings.topic_prefix
+        self.datadir.mkdir()
+        self.log = self.datadir / "worker.log"
         (self._port,) = free_ports(1)
         self._process: subprocess.Popen[bytes]
 
@@ -77,7 +77,7 @@ class Worker:
         self._process = start(
             latido("worker"), self.log,
             LATIDO_BROKER=settings.broker, LATIDO_TOPIC_PREFIX=settings.topic_prefix, LATIDO_POLICY=settings.policy,
-            LATIDO_DATADIR=str(self._folder), LATIDO_METRICS_PORT=str(self._port), **variables,
+            LATIDO_DATADIR=str(self.datadir), LATIDO_METRICS_PORT=str(self._port), **variables,
         )  # fmt: skip
 
     def stop(self) -> None:
