@@ -3,7 +3,10 @@
 The changelog stays the authority. A file is used only if nothing speaks against it; else it is ignored with a reason and
 the whole changelog is read. One file per partition, written beside and renamed, so there is a whole one or none:
 
-    magic | length of the header | header (JSON) | rows | everything else (MessagePack) | CRC-32 of all before
+    magic and header (JSON), blanks up to a page | rows | everything else (MessagePack) | CRC-32 of all before
+
+The rows are mapped, not copied: they lie in the page cache, and a page becomes memory of the process when one of its rows is
+written. The file is never changed in place, so the mapping stays what was checked.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ AGE_MAX_MS: Final = TOMBSTONES_MS // 2
 """Of what was deleted after an older snapshot was written the changelog may no longer say so: it would come back."""
 SKEW_MAX_MS: Final = 5 * 60_000
 """A snapshot from farther in the future was written under another clock: its age is not known."""
+HEAD_BYTES: Final = 4096
 CHUNK_BYTES: Final = 4 << 20
 SUFFIX: Final = ".snapshot"
 UNFINISHED: Final = ".unfinished"
@@ -147,20 +151,20 @@ class Snapshots:
             raise Refused(SnapshotRefusal.UNREADABLE, str(error)) from None
 
     def _read(self, file: IO[bytes], partition: int, layout: str, end: int) -> Found:
-        start, header = _read_header(file)
+        header = _read_header(file)
         self._judge(header, partition, layout, end)
         size = header.accounts * header.row_bytes + header.rest_bytes
-        if os.fstat(file.fileno()).st_size != len(start) + size + _U32.size:
+        if os.fstat(file.fileno()).st_size != HEAD_BYTES + size + _U32.size:
             raise Refused(SnapshotRefusal.DAMAGED, "it has another length than it says")
-        rows = np.empty((header.accounts, header.row_bytes), np.uint8)
-        rest = bytearray(header.rest_bytes)
-        summed = _fill(file, memoryview(rest), _fill(file, rows.reshape(-1).data, zlib.crc32(start)))
-        if _U32.pack(summed) != file.read(_U32.size):
+        whole = np.asarray(np.memmap(file, np.uint8, mode="c"))
+        if _U32.pack(_checksum(whole[: -_U32.size])) != whole[-_U32.size :].tobytes():
             raise Refused(SnapshotRefusal.DAMAGED, "its checksum is wrong")
+        rows, rest = np.split(whole[HEAD_BYTES : -_U32.size], [header.accounts * header.row_bytes])
         try:
-            told = msgspec.msgpack.decode(rest, type=_Rest)
+            told = msgspec.msgpack.decode(rest.data, type=_Rest)
         except msgspec.DecodeError as error:
             raise Refused(SnapshotRefusal.DAMAGED, f"its end cannot be read ({error})") from None
+        rows = rows.reshape(header.accounts, header.row_bytes)
         state = Snapshot(bytes.fromhex(layout), told.keys, rows, told.tails, told.stale, told.others)
         return Found(state, header.offset, header.holder)
 
@@ -188,32 +192,28 @@ class Snapshots:
             )
 
 
-def _read_header(file: IO[bytes]) -> tuple[bytes, Header]:
-    """Return the bytes up to the end of the header, and the header."""
-    start = file.read(len(MAGIC) + _U32.size)
-    if len(start) < len(MAGIC) + _U32.size or not start.startswith(MAGIC):
+def _read_header(file: IO[bytes]) -> Header:
+    head = file.read(HEAD_BYTES)
+    if not head.startswith(MAGIC):
         raise Refused(SnapshotRefusal.DAMAGED, "it does not begin like a snapshot")
-    (length,) = _U32.unpack_from(start, len(MAGIC))
-    text = file.read(min(length, CHUNK_BYTES))
     try:
-        return start + text, msgspec.json.decode(text, type=Header)
+        return msgspec.json.decode(head.removeprefix(MAGIC), type=Header)
     except msgspec.DecodeError as error:
         raise Refused(SnapshotRefusal.DAMAGED, f"its header cannot be read ({error})") from None
 
 
-def _fill(file: IO[bytes], room: memoryview, summed: int) -> int:
-    """Read until the room is full; return the checksum carried on."""
-    for at in range(0, len(room), CHUNK_BYTES):
-        part = room[at : at + CHUNK_BYTES]
-        if file.readinto(part) != len(part):  # type: ignore[attr-defined]
-            raise Refused(SnapshotRefusal.DAMAGED, "it ends early")
-        summed = zlib.crc32(part, summed)
+def _checksum(content: np.ndarray[Any, np.dtype[np.uint8]]) -> int:
+    summed = 0
+    for at in range(0, len(content), CHUNK_BYTES):
+        summed = zlib.crc32(content[at : at + CHUNK_BYTES].data, summed)
     return summed
 
 
 def _write_summed(file: IO[bytes], header: bytes, rows: Any, rest: bytes) -> int:
     summed = size = 0
-    for part in (MAGIC + _U32.pack(len(header)) + header, rows.reshape(-1).data, rest):
+    head = (MAGIC + header).ljust(HEAD_BYTES)
+    assert len(head) == HEAD_BYTES, header
+    for part in (head, rows.reshape(-1).data, rest):
         for at in range(0, len(part), CHUNK_BYTES):
             chunk = part[at : at + CHUNK_BYTES]
             summed = zlib.crc32(chunk, summed)

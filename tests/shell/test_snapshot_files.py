@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from agents.snapshots import AGE_MAX_MS, MAGIC, Found, Header, Refused, Snapshots
+from agents.snapshots import AGE_MAX_MS, HEAD_BYTES, MAGIC, Found, Header, Refused, Snapshots
 from schemas.reasons import SnapshotRefusal
 from schemas.records import Snapshot
 
@@ -50,7 +50,11 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     read = files.read(0, LAYOUT, 40)
     assert read is not None
     assert read.state.rows.tobytes() == found().state.rows.tobytes()
-    assert read.state.rows.flags.writeable
+    read.state.rows[0] = 255
+    assert files.path(0).stat().st_size == size
+    again = files.read(0, LAYOUT, 40)
+    assert again is not None
+    assert again.state.rows[0, 0] == 0, "what a partition writes to its rows went into the file"
     for name in ("fingerprint", "keys", "tails", "stale", "others"):
         assert getattr(read.state, name) == getattr(found().state, name)
     assert (read.offset, read.holder) == (40, "app-1")
@@ -72,9 +76,9 @@ def test_a_file_of_which_a_bit_is_wrong_or_a_byte_too_much_or_too_little_is_not_
     files = snapshots(tmp_path)
     files.write(0, found())
     whole = files.path(0).read_bytes()
-    header = len(MAGIC) + 4 + int.from_bytes(whole[len(MAGIC) : len(MAGIC) + 4], "little")
-    spoilt = [whole[:-1], whole[: header + 5], whole[:20], whole[:5], b"", whole + b"\0"]
-    spoilt += [whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in range(header, len(whole))]
+    header = len(whole[:HEAD_BYTES].rstrip())
+    spoilt = [whole[:-1], whole[: HEAD_BYTES + 5], whole[:20], whole[:5], b"", whole + b"\0"]
+    spoilt += [whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in range(HEAD_BYTES, len(whole))]
     for content in spoilt:
         files.path(0).write_bytes(content)
         assert refusal(files) is SnapshotRefusal.DAMAGED
@@ -89,7 +93,7 @@ def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path: Pat
     files = snapshots(tmp_path)
     header = Header(1, LOG, 0, LAYOUT.hex(), 40, "app-1", NOW_MS, 1 << 40, 1 << 20, 1 << 50)
     text = msgspec.json.encode(header)
-    files.path(0).write_bytes(MAGIC + len(text).to_bytes(4, "little") + text)
+    files.path(0).write_bytes((MAGIC + text).ljust(HEAD_BYTES))
     assert refusal(files) is SnapshotRefusal.DAMAGED
 
 
