@@ -54,6 +54,7 @@ class WorkerSettings(NamedTuple):
     commit_interval_ms: int = 50
     max_events_per_s: float | None = None
     session_timeout_s: float = 10.0
+    group_instance_id: str = ""
     ready_behind_s: float = 180.0
     changelog_identity: str | None = None
     """Names the changelog so that no other one ever has the name; without it no snapshots are kept."""

@@ -59,6 +59,8 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
             topic_prefix=settings.topic_prefix,
             commit_interval_ms=settings.commit_interval_ms,
             max_events_per_s=settings.max_events_per_s,
+            session_timeout_s=settings.session_timeout_s,
+            group_instance_id=settings.group_instance_id,
             changelog_identity=identity,
             ready_behind_s=program.policy.grace_s + READY_BEHIND_S,
         ),

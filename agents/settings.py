@@ -70,6 +70,18 @@ class Settings(BaseSettings):
     commit_interval_ms: int = Field(
         default=50, ge=10, le=10_000, description="time between transactions, 10 to 10000"
     )
+    session_timeout_s: int = Field(
+        default=10,
+        ge=6,
+        le=300,
+        description="a worker of which the broker hears nothing for so long loses its partitions, 6 to 300",
+    )
+    group_instance_id: str = Field(
+        default="",
+        pattern=r"^[a-zA-Z0-9._-]{0,100}$",
+        description="a name of this worker alone that its restarts keep: within the session they get the same partitions "
+        "without a rebalance; empty for none",
+    )
     compression: Literal["none", "zstd"] = Field(default="none", description="of what the worker writes")
 
     @field_validator("broker")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from agents.ports import PartitionFactory
 
+HEARTBEAT_S: Final = 2.0
+"""At most: a member hears of a rebalance with its next heartbeat, however long its session."""
 STOP_TIMEOUT_S: Final = 20.0
 SAVE_TIMEOUT_S: Final = 20.0
 GARBAGE_OBJECTS_MIN: Final = 50_000
@@ -55,8 +57,9 @@ def build_app(
         ConsumerScheduler=PollScheduler,
         stream_buffer_maxsize=POLLS_QUEUED_MAX,
         consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.group_instance_id or None,
         broker_session_timeout=settings.session_timeout_s,
-        broker_heartbeat_interval=settings.session_timeout_s / 5,
+        broker_heartbeat_interval=min(HEARTBEAT_S, settings.session_timeout_s / 5),
         broker_rebalance_timeout=2 * settings.session_timeout_s,
         broker_request_timeout=max(30.0, 3 * settings.session_timeout_s),
         broker_commit_interval=settings.group_commit_interval_s,

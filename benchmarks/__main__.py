@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.program import load_program
-from benchmarks import recordings, recovery, worker
+from benchmarks import rebalance, recordings, recovery, worker
 from benchmarks.processes import run_python
 from tests.servers.kafka import KafkaServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS = ("start", "worker", "latency", "replay", "midnight", "recovery")
+PARTS = ("start", "worker", "latency", "replay", "midnight", "recovery", "rebalance")
 MIDNIGHT_ACCOUNTS = (100_000, 1_000_000)
 RECOVERY_ACCOUNTS = 1_000_000
 
@@ -61,6 +61,7 @@ def main(
             "latency": lambda: latency(note, broker, folder, seconds, runs),
             "replay": lambda: replay(note, folder, replayed, accounts, runs),
             "midnight": lambda: midnights(note, runs),
+            "rebalance": lambda: rebalances(note, broker, folder, runs),
             "recovery": lambda: recover(note, broker, folder, RECOVERY_ACCOUNTS, runs),
         }
         for part in parts or PARTS:
@@ -173,6 +174,14 @@ def recover(note: Notes, broker: str, folder: Path, accounts: int, runs: int) ->
         note(what, [told.seconds for told in found], "s")
         note(f"{what}, processor", [told.cpu_s for told in found], "CPU-s")
         note(f"{what}, peak memory", [told.peak_mib for told in found], "MiB", "{:.0f}")
+
+
+def rebalances(note: Notes, broker: str, folder: Path, runs: int) -> None:
+    """Measure how long a partition stands still when a third worker joins and leaves."""
+    found = [rebalance.pauses(broker, folder / f"rebalance-{run}") for run in range(runs)]
+    for name in ("before", "joining", "leaving"):
+        longest = [pause for told in found for pause in getattr(told, name)]
+        note(f"longest time without a commit of a partition, third worker {name}", longest, "ms", "{:.0f}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ WRONG = [
     ("MAX_EVENTS_PER_S", "0", "greater than 0"),
     ("MAX_EVENTS_PER_S", "inf", "finite"),
     ("COMMIT_INTERVAL_MS", "5", "10 to 10000"),
+    ("SESSION_TIMEOUT_S", "5", "6 to 300"),
+    ("GROUP_INSTANCE_ID", "worker 1", "a name of this worker alone"),
     ("COMPRESSION", "lz4", "'none' or 'zstd'"),
 ]
 

@@ -57,12 +57,12 @@ class Kill(NamedTuple):
 class Bench:
     """One application on the broker: topics of its own, workers, and a reader."""
 
-    def __init__(self, broker: str, folder: Path) -> None:
+    def __init__(self, broker: str, folder: Path, partitions: int = PARTITIONS) -> None:
         self.folder = folder
         self.settings = Settings(
             broker=broker, topic_prefix=f"t{uuid.uuid4().hex[:8]}-", application_id="app"
         )
-        create_topics(self.settings, partitions=PARTITIONS, replication=1)
+        create_topics(self.settings, partitions=partitions, replication=1)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.seen: Messages = defaultdict(list)
         self._metrics_ports: dict[str, int] = {}
