@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,3 +132,47 @@ async def next_owner(application: Application, folder: Path) -> list[object]:
     assert owner.watcher.loaded[0] >= 4
     await owner.vanish()
     return [reason for what, _, reason in owner.watcher.snapshots if what == "refused"]
+
+
+async def test_without_room_on_the_disk_only_the_snapshot_is_lost(
+    make_application: Callable[[int], Application], tmp_path: Path
+) -> None:
+    application = make_application(2)
+    (tmp_path / "taken").touch()
+    owner = await new_owner(application, "a", snapshots=snapshots(tmp_path / "taken", application))
+    await owner.ownership.acquire({0, 1})
+    owner.ledger(1).count()
+    await owner.ownership.release()
+    await owner.ownership.acquire({0})
+    owner.ledger(0).count()
+    await owner.ownership.commit()
+    await owner.ownership.release()
+    await owner.ownership.acquire({0, 1})
+    told = [(partition, detail) for what, partition, detail in owner.watcher.snapshots if what == "failed"]
+    assert told == [(1, errno.EEXIST)]
+    assert owner.ledger(1).rows == {b"counter": b"1"}
+    await owner.vanish()
+
+
+async def test_an_error_of_ours_in_writing_a_snapshot_is_seen_by_the_next_commit(
+    make_application: Callable[[int], Application], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = make_application(1)
+    owner = await left(application, tmp_path)
+    await owner.ownership.acquire({0})
+    await owner.ownership.release()
+
+    def write(partition: int, _found: object) -> int:
+        raise RuntimeError(f"partition {partition}: a mistake")
+
+    monkeypatch.setattr(owner.ownership._snapshots, "write", write)
+    await owner.ownership.acquire(set())
+
+    async def commit_often() -> None:
+        for _ in range(100):
+            await owner.ownership.commit()
+            await asyncio.sleep(0.02)
+
+    with pytest.raises(RuntimeError, match="partition 0: a mistake"):
+        await commit_often()
+    await owner.vanish()
