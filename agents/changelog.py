@@ -74,10 +74,6 @@ class ChangelogReader:
         for tp, offset in tps.items():
             self._reader.seek(tp, offset)
 
-    def seek_one(self, partition: int, offset: int) -> None:
-        """Read one of these partitions on from an offset."""
-        self._reader.seek(self._tp(partition), offset)
-
     async def stable_ends(self, partitions: Collection[int]) -> dict[int, int]:
         """Return where the oldest open transaction begins, or the end of the log if there is none."""
         ends = await self._reader.end_offsets([self._tp(partition) for partition in partitions])

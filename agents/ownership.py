@@ -98,7 +98,7 @@ class Holding:
         self.released_at: int | None = None
         """Changelog offset after the transaction that gave it up, while nobody has taken it since."""
         self.left_by: str | None = None
-        """Who wrote the snapshot in memory, until its last record before the tail has been met in the log."""
+        """Who wrote the snapshot in memory, until the first record from its end on was seen: at the latest our own key."""
 
 
 class Ownership:
@@ -190,8 +190,6 @@ class Ownership:
         progress.aim(ends)
         changelog.seek(starts)
         await changelog.read_to(ends, self, progress.on_positions)
-        if self._start_anew(changelog):
-            await changelog.read_to(ends, self, progress.on_positions)
         while True:
             foreign = {number: holding.holders - {self._id} for number, holding in self.holdings.items()}
             for holder in sorted(set().union(*foreign.values())):
@@ -227,14 +225,6 @@ class Ownership:
         detail = f"the log does not hold at offset {holding.changelog_next} how {holding.left_by} left"
         self._observer.on_snapshot_refused(number, SnapshotRefusal.NOT_IN_LOG, detail)
         self.holdings[number] = Holding(self._new_partition(number))
-
-    def _start_anew(self, changelog: ChangelogReader) -> bool:
-        """Refuse snapshots whose tails hold nothing at all, not even how their writers left."""
-        unmet = [number for number, holding in self.holdings.items() if holding.left_by is not None]
-        for number in unmet:
-            self._refuse(number)
-            changelog.seek_one(number, 0)
-        return bool(unmet)
 
     async def _save(self, holdings: Mapping[int, Holding]) -> None:
         """Write the snapshots of partitions that were released, each in a thread; nobody changes them any more."""
