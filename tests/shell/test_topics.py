@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from confluent_kafka.admin import ConfigResource, ResourceType
 
 from agents.settings import Settings
-from agents.topics import all_topics, check_topics, create_topics
+from agents.topics import all_topics, changelog_identity, check_topics, create_topics
 from schemas.errors import TopicsError
 
 if TYPE_CHECKING:
@@ -91,10 +92,28 @@ def test_the_control_topic_has_one_partition(kafka: KafkaServer, settings: Setti
 
 def test_every_wrong_configuration_is_told_with_its_command(kafka: KafkaServer, settings: Settings) -> None:
     make(kafka, settings, but="app-accounts-changelog")
-    kafka.create_topic(f"{settings.topic_prefix}app-accounts-changelog", 4, {"max.message.bytes": "1000"})
+    wrong = {"max.message.bytes": "1000", "delete.retention.ms": "3600000"}
+    kafka.create_topic(f"{settings.topic_prefix}app-accounts-changelog", 4, wrong)
     with pytest.raises(TopicsError) as caught:
         check_topics(settings)
-    _, cleanup, size, _ = str(caught.value).splitlines()
+    _, tombstones, cleanup, size, _ = str(caught.value).splitlines()
+    assert "app-accounts-changelog has delete.retention.ms=3600000. Run" in tombstones
+    assert tombstones.endswith("--add-config delete.retention.ms=86400000")
     assert "app-accounts-changelog has cleanup.policy=delete. Run: kafka-configs.sh" in cleanup
     assert cleanup.endswith("--add-config cleanup.policy=compact")
     assert size.endswith("--add-config max.message.bytes=1048576")
+
+
+def test_a_changelog_that_was_made_anew_is_another_one(kafka: KafkaServer, settings: Settings) -> None:
+    make(kafka, settings)
+    first, name = changelog_identity(settings), f"{settings.topic_prefix}app-accounts-changelog"
+    assert changelog_identity(settings) == first
+    assert f"/{name}/" in first
+    admin = kafka.admin()  # its answers end with it
+    admin.delete_topics([name])[name].result(10)
+    while name in admin.list_topics(timeout=10).topics:
+        time.sleep(0.1)
+    with pytest.raises(TopicsError, match="Allow this client to describe its topics"):
+        changelog_identity(settings)
+    kafka.create_topic(name, 4, {"cleanup.policy": "compact"})
+    assert changelog_identity(settings) != first
