@@ -9,6 +9,7 @@ from agents.outlook import ROW, if_active, move_to, sweep, view_of
 from schemas.catalogue import DEFAULT_KIND, FACT_BY_NAME, FEATURE_BY_NAME, MEASUREMENT_BY_NAME
 from schemas.reasons import NOT_APPLICABLE, Missing
 from schemas.topics import INPUT_TOPICS
+from streams.change_text import metric_text
 from streams.days import DAY_MS
 from streams.explain import measured
 from streams.layout import LAST_ACTIVE, UNSET, ZONE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agents.partition import Partition
     from schemas.model_file import Metric, ModelFile
     from schemas.outputs import AccountView, Episode, ModelScore
+    from schemas.words import Words
 
 
 def explain(state: AccountState, days: int) -> Explanation:
@@ -46,7 +48,7 @@ def explain(state: AccountState, days: int) -> Explanation:
         last_active_at=None if last_active == UNSET else instant_text(last_active),
         facts=view.facts,
         models=list(_models(machine, view)),
-        episodes=[_episode(episode) for episode in view.episodes],
+        episodes=[_episode(episode, state.program.words) for episode in view.episodes],
         days_ahead=days,
         without_any_event=ahead,
         if_active_now=if_active(state, until_ms, ahead),
@@ -61,7 +63,7 @@ def _zone(machine: Partition) -> str:
 def _models(machine: Partition, view: AccountView) -> Iterator[ModelTold]:
     values = iter(measured(machine.accounts, ROW))
     for model, score in zip(machine.accounts.program.models, view.scores, strict=True):
-        components = list(_components(model, score, values))
+        components = list(_components(model, score, values, machine.accounts.program.words))
         yield ModelTold(
             model=model.model,
             version=model.version,
@@ -80,7 +82,7 @@ def _present(components: Iterable[ComponentTold]) -> int:
 
 
 def _components(
-    model: ModelFile, score: ModelScore, values: Iterator[tuple[int | None, int | None]]
+    model: ModelFile, score: ModelScore, values: Iterator[tuple[int | None, int | None]], words: Words
 ) -> Iterator[ComponentTold]:
     shown = {part.name: part for part in score.components}
     for dimension in model.dimensions:
@@ -90,7 +92,7 @@ def _components(
             yield ComponentTold(
                 name=part.name,
                 dimension=dimension.name,
-                metric=metric_text(part.metric),
+                metric=metric_text(part.metric, words),
                 value=value,
                 unit=unit,
                 points=None if points is None else points / 1000,
@@ -113,20 +115,6 @@ def _value(metric: Metric, x: int | None) -> tuple[float | str | None, str]:
     return None if x is None else x / feature.scale, unit
 
 
-def metric_text(metric: Metric) -> str:
-    """Return a metric as in ``ratio of activity, 28 d to the 28 d before``."""
-    text = metric.feature + (f" of {metric.source}" if metric.source else "")
-    if metric.window_days:
-        text += f", {metric.window_days} d"
-    if metric.lag_days:
-        text += f" to the {metric.lag_days} d before"
-    if metric.of_days:
-        text += f" of {metric.of_days} d"
-    if metric.half_life_days:
-        text += f", half-life {metric.half_life_days} d"
-    return text
-
-
 def _missing(metric: Metric, x: int | None, why: Missing | None) -> str:
     if why is Missing.WARMING_UP:
         return "it is warming up: since policy or models changed, not every day of it is known yet"
@@ -140,10 +128,10 @@ def _missing(metric: Metric, x: int | None, why: Missing | None) -> str:
     return f"{seen}, or the account is known for less than {days} days" if days else seen
 
 
-def _episode(episode: Episode) -> EpisodeTold:
+def _episode(episode: Episode, words: Words) -> EpisodeTold:
     return EpisodeTold(
         topic=episode.topic,
         since=episode.since,
         severity=episode.severity,
-        sentences=[sentence(reason) for reason in episode.reasons],
+        sentences=[sentence(reason, words) for reason in episode.reasons],
     )

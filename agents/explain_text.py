@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agents.live_view import levels_text, why_text
 from agents.tables import table_text
 from schemas.topics import Output
 
@@ -90,7 +89,7 @@ def step_text(step: Step) -> str:
     """Return what would go out as one line."""
     message = step.message
     if step.topic == Output.SCORE_CHANGES:
-        return f"{message['model']} {levels_text(message)}: {why_text(message)}"
+        return str(message["summary"])
     return f"{step.topic} {message['status']} ({message['severity']}): {message['summary']}"
 
 

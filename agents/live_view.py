@@ -57,16 +57,10 @@ class Picture:
             *[f"{name} [bold]{n}[/]" for name, n in bands.most_common()],
         )
         changes = Table(expand=True, box=None)
-        for title in ("when", "account", "model", "score", "why"):
-            changes.add_column(title, no_wrap=title != "why")
+        for title in ("when", "account", "what"):
+            changes.add_column(title, no_wrap=title != "what")
         for payload in self.changes:
-            changes.add_row(
-                payload["effective_at"][:16],
-                payload["account_id"],
-                payload["model"],
-                levels_text(payload),
-                why_text(payload),
-            )
+            changes.add_row(payload["effective_at"][:16], payload["account_id"], payload["summary"])
         episodes = Table(expand=True, box=None)
         for title in ("since", "account", "severity", "what"):
             episodes.add_column(title, no_wrap=title != "what")
@@ -81,26 +75,6 @@ class Picture:
         )
 
 
-def levels_text(payload: dict[str, Any]) -> str:
-    """Return a score change as ``62 -> 54 (good -> fair)``."""
-    scores = [
-        "none" if payload[side]["score"] is None else f"{payload[side]['score']:.0f}"
-        for side in ("old", "new")
-    ]
-    return f"{scores[0]} -> {scores[1]} ({payload['old']['band']} -> {payload['new']['band']})"
-
-
-def why_text(payload: dict[str, Any]) -> str:
-    """Return the components that moved a score most, and what made it move."""
-    moved = sorted(payload["contributions"], key=lambda part: -abs(part["delta"]))[:2]
-    parts = ", ".join(f"{part['component']} {part['delta']:+.1f}" for part in moved if part["delta"])
-    cause = payload["cause"]["topic"] or payload["cause"]["kind"]
-    return f"{parts or 'first evidence'} (by {cause})"
-
-
 def change_text(payload: dict[str, Any]) -> str:
     """Return a score change as one line."""
-    return (
-        f"{payload['effective_at'][:16]} {payload['account_id']} {payload['model']} "
-        f"{levels_text(payload)}: {why_text(payload)}"
-    )
+    return f"{payload['effective_at'][:16]} {payload['account_id']} {payload['summary']}"

@@ -6,9 +6,10 @@ import re
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
-from agents.explain import metric_text
 from agents.model_tables import weight_by_fact, weight_of_events
 from agents.program import known_models, load_model
+from schemas.words_en import ENGLISH
+from streams.change_text import metric_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +75,7 @@ def _section(model: ModelFile, text: str) -> Iterator[str]:
                 group.name,
                 f"`{part.name}`",
                 str(part.weight),
-                metric_text(part.metric),
+                metric_text(part.metric, ENGLISH),
                 _curve(part),
                 remarks.get(part.name, ""),
             )

@@ -80,7 +80,7 @@ class Contribution(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ScoreChange(Struct, frozen=True, kw_only=True, gc=False):
-    """A material change of one score of an account, compared with the last one sent."""
+    """A material change of one score of an account, compared with the last one sent; ``summary`` tells it to people."""
 
     schema_version: Version = SCHEMA_VERSION
     change_id: Identifier
@@ -95,6 +95,7 @@ class ScoreChange(Struct, frozen=True, kw_only=True, gc=False):
     grid: Cell | None
     dimensions: list[DimensionChange]
     contributions: list[Contribution]
+    summary: str
 
 
 class Disengagement(Struct, frozen=True, kw_only=True, gc=False):

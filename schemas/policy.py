@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.catalogue import ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
 from schemas.model_file import Exact, Name, Strict
+from schemas.words import Language  # noqa: TC001 - pydantic reads annotations
 
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
 Level = Literal["info", "warning", "critical"]
@@ -221,6 +222,7 @@ class Policy(Strict):
     policy: Name
     version: Annotated[int, Field(ge=1, strict=True)]
     models: Annotated[list[Name], Field(min_length=1, max_length=16)]
+    language: Language = "en"
     time_zone: str = "UTC"
     grace_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 120
     max_future_skew_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 300

@@ -198,6 +198,11 @@ class Messages:
         old_dims, new_dims, old_parts, new_parts, judged = _cut(
             line[fx.SCORE_HEAD :], dims, dims, parts, parts, 2
         )
+        deltas = [max(new, 0) - max(old, 0) for old, new in zip(old_parts, new_parts, strict=True)]
+        before = self._models_before.get(model.model, model)
+        old = _level(before, *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1])
+        new = _level(model, *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1])
+        text = self._program.texts[line[fx.MODEL]]
         change = ScoreChange(
             change_id=identity("change", account, model.model, line[fx.ORDINAL]),
             account_id=account,
@@ -205,26 +210,24 @@ class Messages:
             model_version=model.version,
             cause=self._cause(line),
             effective_at=instant_text(line[fx.AT]),
-            old=_level(
-                self._models_before.get(model.model, model), *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1]
-            ),
-            new=_level(model, *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1]),
+            old=old,
+            new=new,
             scale=model.scale,
             grid=grid_cell(model, line[fx.NEW_BAND]),
             dimensions=[
-                DimensionChange(name=dimension.name, old=points(old), new=points(new))
-                for dimension, old, new in zip(model.dimensions, old_dims, new_dims, strict=True)
+                DimensionChange(name=dimension.name, old=points(before), new=points(now))
+                for dimension, before, now in zip(model.dimensions, old_dims, new_dims, strict=True)
             ],
             contributions=[
-                Contribution(
-                    component=part.name,
-                    old=points(old),
-                    new=points(new),
-                    delta=(max(new, 0) - max(old, 0)) / 1000,
+                Contribution(component=part.name, old=points(before), new=points(now), delta=delta / 1000)
+                for part, before, now, delta in zip(
+                    model.components, old_parts, new_parts, deltas, strict=True
                 )
-                for part, old, new in zip(model.components, old_parts, new_parts, strict=True)
             ]
             + _override(*judged),
+            summary=text.summary(
+                line[fx.OLD_SCORE], line[fx.NEW_SCORE], old.band, new.band, [*deltas, judged_delta(*judged)]
+            ),
         )
         if line[fx.OLD_BAND] != line[fx.NEW_BAND]:
             self.urgent.add(row)
@@ -260,7 +263,7 @@ class Messages:
             reasons=reasons,
             value=points(line[fx.VALUE]),
             owner=self._accounts.fact(row, "owner", at),
-            summary=summary(reasons, ended_by),
+            summary=summary(reasons, ended_by, self._program.words),
             resolved_by=ended_by,
         )
         for rule in rules:
@@ -383,8 +386,13 @@ def _override(old: int, new: int) -> list[Contribution]:
     """Return the contribution of manual judgement, if there was or is one."""
     if old == new == NO_OVERRIDE:
         return []
-    delta = ((0 if new == NO_OVERRIDE else new) - (0 if old == NO_OVERRIDE else old)) / 1000
+    delta = judged_delta(old, new) / 1000
     return [Contribution(component=OVERRIDE, old=override_points(old), new=override_points(new), delta=delta)]
+
+
+def judged_delta(old: int, new: int) -> int:
+    """Return what a score moved by manual judgement, in thousandths."""
+    return (0 if new == NO_OVERRIDE else new) - (0 if old == NO_OVERRIDE else old)
 
 
 def _cut(cells: list[int], *sizes: int) -> list[list[int]]:

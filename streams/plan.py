@@ -23,9 +23,11 @@ from schemas.catalogue import (
 from schemas.errors import ConfigError
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
+from streams.change_text import ChangeText
 from streams.clock import NEVER_MS
 from streams.days import DAY_MS, one_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
+from streams.wording import CATALOGUES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from schemas.model_file import Component, ModelFile
     from schemas.policy import Policy
+    from schemas.words import Words
     from streams.days import ZoneBook, Zones
     from streams.layout import Ring
 
@@ -129,7 +132,8 @@ class Pin(NamedTuple):
 class Program(NamedTuple):
     """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, overrides by name.
 
-    ``zones`` gives the tables of the zones that facts name.
+    ``zones`` gives the tables of the zones that facts name, ``words`` the messages of the policy's language, ``texts`` the
+    sentences of each model's changes.
     """
 
     policy: Policy
@@ -139,6 +143,8 @@ class Program(NamedTuple):
     facts: tuple[str, ...]
     overrides: dict[str, Pin]
     zones: ZoneBook
+    words: Words
+    texts: tuple[ChangeText, ...]
 
 
 def compile_program(
@@ -201,7 +207,9 @@ def compile_program(
         mutes=_table([], MUTE_COLUMNS),
         zones=one_zone(zone),
     )
-    return Program(policy, tuple(models), layout, plan, facts, overrides, zones)
+    words = CATALOGUES[policy.language]
+    texts = tuple(ChangeText(model, words) for model in models)
+    return Program(policy, tuple(models), layout, plan, facts, overrides, zones, words, texts)
 
 
 def users_of(marked: int) -> int:

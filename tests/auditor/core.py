@@ -101,7 +101,7 @@ def _add(found: Audit, machine: Partition, heard: Heard) -> None:
         if record.topic is Output.DEAD_LETTERS:
             found.dead_letters.append(_dead_letter(record))
         elif record.topic is Output.SCORE_CHANGES:
-            found.score_changes.append(json.loads(record.value))
+            found.score_changes.append(_without_summary(record.value))
         elif record.topic is Output.DISENGAGEMENTS:
             found.disengagements.append(_without_summary(record.value))
         elif record.topic is Output.OPPORTUNITIES:

@@ -12,18 +12,22 @@ from schemas.evidence import Reason
 from schemas.examples import OUTPUT_EXAMPLES
 from schemas.reasons import ResolvedBy
 from schemas.topics import Output
-from streams.wording import ENDED, many, number_text, sentence, summary
+from schemas.words_en import ENGLISH
+from schemas.words_es import SPANISH
+from streams.wording import many, number_text, sentence, summary
 
 SINCE: Final = "2026-03-28T00:00:00.000Z"
 
 
-def silence(silent_for_s: int = 777_600, usual_gap_s: int = 129_600, gaps_known: int = 31) -> Reason:
+def silence(
+    silent_for_s: int = 777_600, usual_gap_s: int = 129_600, gaps_known: int = 31, rate: float = 0.5
+) -> Reason:
     evidence = told.SilenceEvidence(
         silent_for_s=silent_for_s,
         usual_gap_s=usual_gap_s,
         gaps_known=gaps_known,
         probability=0.002,
-        false_alarms_per_year=0.5,
+        false_alarms_per_year=rate,
     )
     return told.SilenceReason(since=SINCE, evidence=evidence)
 
@@ -96,6 +100,11 @@ OPEN: Final = [
     (
         silence(silent_for_s=60, usual_gap_s=86_400),
         f"Usually active every day; last seen less than a day ago. {RATE}",
+    ),
+    (
+        silence(usual_gap_s=172_800, rate=1.0),
+        "Usually active every 2 days; last seen 9 days ago. "
+        "At this setting a healthy account is expected to raise 1 such alert a year.",
     ),
     (absolute_silence(91 * 86_400), "Not seen for 91 days; the cap is 90 days."),
     (risk_page(1, admin=False), "A cancel or refund page was visited once."),
@@ -212,27 +221,109 @@ OVER: Final = [
 ]
 
 
+TASA: Final = "Con este ajuste se espera que una cuenta sana dé 0,5 avisos así al año."
+OPEN_IN_SPANISH: Final = [
+    f"Suele estar activa cada 1-2 días; vista por última vez hace 9 días. {TASA}",
+    "Suele estar activa cada 1-2 días (se conocen pocos intervalos: se apoya en el valor de partida); "
+    f"vista por última vez hace 9 días. {TASA}",
+    f"Suele estar activa cada día; vista por última vez hace menos de un día. {TASA}",
+    "Suele estar activa cada 2 días; vista por última vez hace 9 días. "
+    "Con este ajuste se espera que una cuenta sana dé 1 aviso así al año.",
+    "No se la ve desde hace 91 días; el tope es de 90 días.",
+    "Se visitó una vez una página de cancelación o reembolso.",
+    "Un administrador visitó 3 veces una página de cancelación o reembolso.",
+    "Activa 2,5 días por semana en las últimas semanas, antes 4,75.",
+    "Activa 1 día por semana en las últimas semanas, antes 4,83.",
+    "Sin actividad en las últimas semanas, antes 4.",
+    "Sin actividad en las últimas semanas, antes ninguno.",
+    "Sin actividad en 21 días desde que es cliente; el límite es de 14 días.",
+    "Sin actividad en 1 día desde que es cliente; el límite es de 14 días.",
+    "Sin actividad desde que se hizo cliente hoy; el límite es de 14 días.",
+    "1 pago atrasado, 2 fallidos.",
+    "2 pagos fallidos, 1 devuelto o en disputa.",
+    "1 pago devuelto o en disputa.",
+    "Ningún pago atrasado, fallido, devuelto o en disputa últimamente.",
+    "6 tickets abiertos en los últimos 7 días (lo habitual: 1,5), 1 escalado, 2 sin resolver desde hace demasiado tiempo.",
+    "1 ticket abierto en los últimos 7 días (lo habitual: ninguno), 1 escalado.",
+    "1 ticket sin resolver desde hace demasiado tiempo.",
+    "Ningún ticket abierto en los últimos 7 días; ninguno escalado ni sin resolver desde hace demasiado tiempo.",
+    'La puntuación bajó de "sana" a "en riesgo", 18,5 puntos por debajo de su máximo de los últimos días.',
+    'La puntuación bajó de "sana" a "enfriándose".',
+    'La puntuación bajó de "sana" a "enfriándose".',
+    'La puntuación es "sana", 15,5 puntos por debajo de su máximo de los últimos días.',
+    'La puntuación es "datos insuficientes".',
+    "3 de 12 usuarios con actividad en las últimas semanas.",
+    "Ninguno de 12 usuarios con actividad en las últimas semanas.",
+    "Ningún usuario activo desde hace meses.",
+    "De vuelta el 2026-03-28 tras 41 días; desde entonces, 3 días activos.",
+    "De vuelta el 2026-03-28 tras 1 día; desde entonces, 1 día activo.",
+    "Usada 120 veces últimamente; lo habitual en los mismos días: 61,7 veces.",
+    "Sin uso últimamente; lo habitual en los mismos días: 61,7 veces.",
+    "Usada una vez últimamente; lo habitual en los mismos días: ninguna vez.",
+    "2 visitas a páginas de ampliación o de precios en los últimos 14 días.",
+    "Ninguna visita a páginas de ampliación o de precios en los últimos 14 días.",
+]
+OVER_IN_SPANISH: Final = [
+    f"se vio actividad). Era: {OPEN_IN_SPANISH[0]}",
+    "se vio actividad). Era: Sin actividad en 20 días desde que es cliente; el límite es de 14 días.",
+    "en calma desde entonces). Era: Se visitó una vez una página de cancelación o reembolso.",
+    "ya no es el caso). Era: Menos días activos que antes. "
+    "Ahora: Activa 4,5 días por semana en las últimas semanas, antes 4,75.",
+    "ya no es el caso). Era: Problemas con los pagos. "
+    "Ahora: Ningún pago atrasado, fallido, devuelto o en disputa últimamente.",
+    "se cerró la cuenta). Era: Problemas con los pagos. Ahora: 1 pago fallido.",
+    "ya no es el caso). Era: Problemas con los tickets de soporte. Ahora: Ningún ticket abierto en los últimos 7 días; "
+    "ninguno escalado ni sin resolver desde hace demasiado tiempo.",
+    'ya no es el caso). Era: La puntuación había bajado. Ahora: La puntuación es "sana".',
+    "ya no es el caso). Era: Usuarios que ya no están activos. "
+    "Ahora: 9 de 12 usuarios con actividad en las últimas semanas.",
+    "ya no es el caso). Era: De vuelta el 2026-03-28 tras 41 días; desde entonces, 9 días activos.",
+    "ya no es el caso). Era: Más uso que de costumbre. "
+    "Ahora: Usada 60 veces últimamente; lo habitual en los mismos días: 61 veces.",
+    "ya no es el caso). Era: Interés en una ampliación. "
+    "Ahora: Ninguna visita a páginas de ampliación o de precios en los últimos 14 días.",
+]
+
+
 @pytest.mark.parametrize(("reason", "text"), OPEN, ids=[text for _, text in OPEN])
 def test_an_open_reason_is_told(reason: Reason, text: str) -> None:
-    assert sentence(reason) == text
-    assert summary([reason], None) == text
+    assert sentence(reason, ENGLISH) == text
+    assert summary([reason], None, ENGLISH) == text
 
 
 @pytest.mark.parametrize(("reason", "ended_by", "text"), OVER, ids=[text for _, _, text in OVER])
 def test_a_reason_that_is_over_is_told(reason: Reason, ended_by: ResolvedBy, text: str) -> None:
-    assert summary([reason], ended_by) == f"Resolved ({text}"
+    assert summary([reason], ended_by, ENGLISH) == f"Resolved ({text}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [(reason, text) for (reason, _), text in zip(OPEN, OPEN_IN_SPANISH, strict=True)],
+    ids=OPEN_IN_SPANISH,
+)
+def test_an_open_reason_is_told_in_spanish(reason: Reason, text: str) -> None:
+    assert summary([reason], None, SPANISH) == text
+
+
+@pytest.mark.parametrize(
+    ("reason", "ended_by", "text"),
+    [(*of, text) for (*of, _), text in zip(OVER, OVER_IN_SPANISH, strict=True)],
+    ids=OVER_IN_SPANISH,
+)
+def test_a_reason_that_is_over_is_told_in_spanish(reason: Reason, ended_by: ResolvedBy, text: str) -> None:
+    assert summary([reason], ended_by, SPANISH) == f"Resuelto ({text}"
 
 
 def test_several_reasons_are_told_one_after_another() -> None:
     reasons = [decline(2.5, 4.75), payments(1, 0, 0)]
-    assert summary(reasons, None) == (
+    assert summary(reasons, None, ENGLISH) == (
         "Active 2.5 days a week in the last weeks, 4.75 before. 1 payment late."
     )
 
 
 def test_every_rule_has_its_sentence_here_and_every_end_its_words() -> None:
     assert {type(reason) for reason, _ in OPEN} == set(get_args(Reason))
-    assert set(ENDED) == set(ResolvedBy)
+    assert {reason for _, reason, _ in OVER} == set(ResolvedBy)
 
 
 @pytest.mark.parametrize(
@@ -240,16 +331,16 @@ def test_every_rule_has_its_sentence_here_and_every_end_its_words() -> None:
     [(0, "0"), (1.0, "1"), (0.25, "0.25"), (9.999, "10"), (10, "10"), (61.667, "61.7"), (60_000, "60000")],
 )
 def test_numbers_are_short(number: float, text: str) -> None:
-    assert number_text(number) == text
+    assert number_text(number, ENGLISH) == text
 
 
 def test_a_number_that_reads_as_one_has_a_singular_noun() -> None:
-    assert many(1.001, "day") == "1 day"
-    assert many(0.5, "day") == "0.5 days"
+    assert many(1.001, ENGLISH.days, ENGLISH) == "1 day"
+    assert many(0.5, ENGLISH.days, ENGLISH) == "0.5 days"
 
 
 @pytest.mark.parametrize("topic", [Output.DISENGAGEMENTS, Output.OPPORTUNITIES])
 def test_the_example_of_an_alert_says_what_it_would_say(topic: Output) -> None:
     alert = OUTPUT_EXAMPLES[topic]
     assert isinstance(alert, out.Disengagement)
-    assert alert.summary == summary(alert.reasons, alert.resolved_by)
+    assert alert.summary == summary(alert.reasons, alert.resolved_by, ENGLISH)

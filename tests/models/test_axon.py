@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from agents.explain import _missing, metric_text
+from agents.explain import _missing
 from agents.program import load_model
+from schemas.words_en import ENGLISH
+from streams.change_text import metric_text
 from tests.models.golden import changes, logins, played, require, score_of, unjudged_until
 from tests.scenarios.timeline import Tree, facts, payment
 
@@ -134,7 +136,9 @@ def test_the_pattern_takes_nine_weeks_to_be_known(until: str, coverage: float) -
 
 def test_how_long_the_pattern_takes_is_said_by_explain() -> None:
     pattern = load_model("axon").components[0].metric
-    assert metric_text(pattern) == "pattern of activity, 7 d to the 56 d before"
+    assert metric_text(pattern, ENGLISH) == (
+        "activity in 7 days against the same weekdays in the 56 days before"
+    )
     assert (
         _missing(pattern, None, None)
         == "nothing of it was seen yet, or the account is known for less than 64 days"

@@ -197,7 +197,7 @@ def test_the_account_and_its_instants_are_told(told: Explanation) -> None:
 def test_a_component_tells_its_metric_in_its_unit_and_what_is_missing(told: Explanation) -> None:
     parts = {part.name: part for model in told.models for part in model.components}
     trend = parts["activity_trend"]
-    assert (trend.metric, trend.unit) == ("ratio of activity, 28 d to the 28 d before", "1")
+    assert (trend.metric, trend.unit) == ("activity in 28 days against the 28 days before", "1")
     assert trend.value == round(18 / 28, 3)
     assert (parts["usage"].value, parts["usage"].unit) == (18, "days")
     assert parts["own_rhythm"].unit == "usual gaps"
@@ -299,13 +299,13 @@ def test_the_text_tells_all_of_it(told: Explanation) -> None:
     assert "now is 2026-05-09T14:58:00.000Z" in text
     assert f"retention version 1: {told.models[0].score:g} {told.models[0].band}, coverage 100/100" in text
     (line,) = (line for line in text.splitlines() if line.startswith("activity_trend "))
-    assert "ratio of activity, 28 d to the 28 d before" in line
+    assert "activity in 28 days against the 28 days before" in line
     assert line.split()[-4:-2] == ["0.643", f"{told.models[0].components[1].points:g}"]
     assert "open in disengagements since " in text
     assert "without any event, in the next 40 days:" in text
     (first, *_) = told.without_any_event
-    assert f"  {first.effective_at}  retention " in text
-    assert "activity_trend -" in text
+    assert f"  {first.effective_at}  Retention " in text
+    assert "activity in 28 days against the 28 days before (-" in text
     assert "if it logged in now (2026-05-09T14:58:00.000Z):" in text
     assert "goes out: disengagements resolved (warning): Resolved (" in text
 
