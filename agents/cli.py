@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -125,7 +125,7 @@ def topics_check() -> None:
     click.echo(f"all topics fit, {check_topics(Settings.load())} partitions")
 
 
-@main.command(options_metavar="[--days N] [--policy P] [--json]")
+@main.command(options_metavar="[--days N] [--policy P] [--language en|es] [--json]")
 @click.argument("account")
 @click.argument(
     "files",
@@ -136,9 +136,17 @@ def topics_check() -> None:
 @click.option("--files", "recorded", is_flag=True, help="From recorded events instead of the worker's state.")
 @click.option("--days", default=90, show_default=True, type=click.IntRange(1, 366), help="Look so far ahead.")
 @click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
+@click.option("--language", default=None, type=click.Choice(["en", "es"]), help="Default: the policy's.")
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 def explain(
-    account: str, files: tuple[Path, ...], *, recorded: bool, days: int, policy: str | None, as_json: bool
+    account: str,
+    files: tuple[Path, ...],
+    *,
+    recorded: bool,
+    days: int,
+    policy: str | None,
+    language: Literal["en", "es"] | None,
+    as_json: bool,
 ) -> None:
     """Say why an account's scores are what they are, what changes them next, and when.
 
@@ -153,12 +161,14 @@ def explain(
     from agents.account_state import from_changelog, from_files
     from agents.explain import explain as explained
     from agents.explain_text import explanation_text
-    from agents.program import load_program
+    from agents.program import load_program, speaking
 
     program = load_program(policy or settings.policy, settings.models_dir)
+    if language is not None:
+        program = speaking(program, language)
     state = from_files(files, program, account) if files else from_changelog(settings, program, account)
     told = explained(state, days)
-    click.echo(msgspec.json.encode(told) if as_json else explanation_text(told))
+    click.echo(msgspec.json.encode(told) if as_json else explanation_text(told, program.words))
 
 
 @main.command()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agents.explain_text import missing_text, why_text
 from agents.explanation import ComponentTold, EpisodeTold, Explanation, ModelTold
 from agents.outlook import ROW, if_active, move_to, sweep, view_of
 from schemas.catalogue import DEFAULT_KIND, FACT_BY_NAME, FEATURE_BY_NAME, MEASUREMENT_BY_NAME
-from schemas.reasons import NOT_APPLICABLE, Missing
+from schemas.reasons import NOT_APPLICABLE
 from schemas.topics import INPUT_TOPICS
 from streams.change_text import metric_text
 from streams.days import DAY_MS
 from streams.explain import measured
+from streams.instants import instant_text
 from streams.layout import LAST_ACTIVE, UNSET, ZONE
-from streams.messages import OVERRIDE, instant_text
+from streams.messages import OVERRIDE
 from streams.wording import sentence
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def explain(state: AccountState, days: int) -> Explanation:
     ahead = sweep(state.machine(), until_ms)
     return Explanation(
         account_id=state.account,
+        language=policy.language,
         policy=policy.policy,
         policy_version=policy.version,
         partition=state.partition,
@@ -61,9 +64,9 @@ def _zone(machine: Partition) -> str:
 
 
 def _models(machine: Partition, view: AccountView) -> Iterator[ModelTold]:
-    values = iter(measured(machine.accounts, ROW))
+    values, words = iter(measured(machine.accounts, ROW)), machine.accounts.program.words
     for model, score in zip(machine.accounts.program.models, view.scores, strict=True):
-        components = list(_components(model, score, values, machine.accounts.program.words))
+        components = list(_components(model, score, values, words))
         yield ModelTold(
             model=model.model,
             version=model.version,
@@ -72,8 +75,10 @@ def _models(machine: Partition, view: AccountView) -> Iterator[ModelTold]:
             coverage=score.coverage,
             weight_present=0 if score.band == NOT_APPLICABLE else _present(components),
             denominator=model.denominator,
+            scale=model.scale,
             components=components,
             override=next((part.contribution for part in score.components if part.name == OVERRIDE), None),
+            summary="" if score.score is None else why_text(components, model.scale, words),
         )
 
 
@@ -98,7 +103,9 @@ def _components(
                 points=None if points is None else points / 1000,
                 weight=part.weight,
                 contribution=shown[part.name].contribution,
-                missing=None if points is not None else _missing(part.metric, x, shown[part.name].missing),
+                missing=None
+                if points is not None
+                else missing_text(part.metric, x, shown[part.name].missing, words),
             )
 
 
@@ -113,19 +120,6 @@ def _value(metric: Metric, x: int | None) -> tuple[float | str | None, str]:
     elif feature.name == "mean":
         unit = MEASUREMENT_BY_NAME[metric.source or ""].unit
     return None if x is None else x / feature.scale, unit
-
-
-def _missing(metric: Metric, x: int | None, why: Missing | None) -> str:
-    if why is Missing.WARMING_UP:
-        return "it is warming up: since policy or models changed, not every day of it is known yet"
-    if x is not None:
-        return "its value is not in the component's table"
-    if metric.feature == "fact":
-        return f"the fact {metric.source!r} is not told, or has expired"
-    days = max((metric.window_days or 0) + (metric.lag_days or 0), metric.of_days or 0)
-    days += metric.feature == "pattern"  # over whole days, so without the present one
-    seen = "nothing of it was seen yet"
-    return f"{seen}, or the account is known for less than {days} days" if days else seen
 
 
 def _episode(episode: Episode, words: Words) -> EpisodeTold:

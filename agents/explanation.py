@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.words import Language
+
 
 class ComponentTold(msgspec.Struct, kw_only=True):
     """What a component measures and what it gives; ``missing`` says why there is no value."""
@@ -24,6 +26,7 @@ class ComponentTold(msgspec.Struct, kw_only=True):
 class ModelTold(msgspec.Struct, kw_only=True):
     """A model's score of the account, and its parts; coverage is ``weight_present`` of ``denominator``.
 
+    ``summary`` tells for people what costs the score most and what holds it up; it is empty without a score.
     ``override`` is what manual judgement adds to the contributions.
     """
 
@@ -34,8 +37,10 @@ class ModelTold(msgspec.Struct, kw_only=True):
     coverage: float
     weight_present: int
     denominator: int
+    scale: tuple[int, int]
     components: list[ComponentTold]
     override: float | None
+    summary: str
 
 
 class EpisodeTold(msgspec.Struct, kw_only=True):
@@ -80,9 +85,13 @@ class IfActive(msgspec.Struct, kw_only=True):
 
 
 class Explanation(msgspec.Struct, kw_only=True):
-    """All of it: kind, scores and episodes as of ``now``, and what comes after ``committed_at``, the instant of the state."""
+    """All of it: kind, scores and episodes as of ``now``, and what comes after ``committed_at``, the instant of the state.
+
+    Its texts are in ``language``.
+    """
 
     account_id: str
+    language: Language
     policy: str
     policy_version: int
     partition: int

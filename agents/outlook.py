@@ -12,7 +12,7 @@ from schemas.catalogue import EventKind
 from schemas.outputs import AccountView
 from schemas.records import Chunk
 from schemas.topics import Input, Output
-from streams.messages import instant_text
+from streams.instants import instant_text
 from streams.views import view_records
 
 if TYPE_CHECKING:

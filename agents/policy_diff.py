@@ -13,7 +13,7 @@ import msgspec
 from agents.replay import OUTPUT_FILES, replay_files
 from agents.tables import table_text
 from schemas.topics import DAY_MS, Output
-from streams.messages import instant_text
+from streams.instants import instant_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

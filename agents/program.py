@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from importlib.resources.abc import Traversable
 
+    from schemas.words import Language
+
 SHIPPED: Final = files("schemas")
 SUFFIX: Final = ".yaml"
 
@@ -89,6 +91,12 @@ def load_program_of(model: str, policy: str, models_dir: Path | None = None) -> 
     found = load_model(model, models_dir)
     alone = load_policy(policy).model_copy(update={"models": [found.model], "rules": Rules()})
     return compile_program(alone, [found], ZoneDatabase())
+
+
+def speaking(program: Program, language: Language) -> Program:
+    """Return a program that computes the same and says it in another language."""
+    policy = program.policy.model_copy(update={"language": language})
+    return compile_program(policy, program.models, program.zones)
 
 
 def policy_with_models(

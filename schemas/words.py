@@ -100,3 +100,37 @@ class Words:
     sources: Mapping[str, str]
     measurements: Mapping[str, str]
     facts: Mapping[str, str]
+    categories: Mapping[str, str]
+
+    # An explanation.
+    never_active: str
+    explained_account: str
+    explained_state: str
+    explained_halt: str
+    explained_score: str
+    explained_losses: str
+    explained_supports: str
+    explained_part: str
+    explained_judgement: str
+    heads: Mapping[str, str]
+    percent: str
+    factor: Plural
+    warming_up: str
+    not_in_table: str
+    fact_untold: str
+    nothing_seen: str
+    nothing_seen_or_young: str
+    no_episode: str
+    open_episode: str
+    nothing_ahead: str
+    ahead: str
+    due_already: str
+    if_active: str
+    log_in_no_activity: str
+    unchanged: str
+    goes_out: str
+    alert: str
+    next_alert: str
+    no_alert: str
+    severities: Mapping[str, str]
+    statuses: Mapping[str, str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -60,6 +59,7 @@ from schemas.records import OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams import effects as fx
 from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_ROW, EVENT_TIME
+from streams.instants import day_text, instant_text
 from streams.layout import ABSENT, NO_OVERRIDE, NONE
 from streams.plan import FIRST_BAND
 from streams.wording import summary
@@ -70,8 +70,6 @@ if TYPE_CHECKING:
     from streams.merge import Taken
     from streams.plan import Program
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MINUTES: Final = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(1440))
 _CAUSES: Final = {
     fx.BY_TIME: CauseKind.TIME,
     fx.BY_EVIDENCE: CauseKind.EVIDENCE,
@@ -85,17 +83,6 @@ _ENDED_BY: Final = {
     Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD,
 }
 """What ended a rule's condition; that of any other is simply over."""
-
-
-@lru_cache(maxsize=4096)
-def _day_text(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).date().isoformat()
-
-
-def instant_text(t: int) -> str:
-    """Return an instant in ms as RFC 3339 UTC with milliseconds."""
-    minute, millisecond = divmod(t, 60_000)
-    return f"{_day_text(minute // 1440)}T{_MINUTES[minute % 1440]}:{millisecond // 1000:02d}.{millisecond % 1000:03d}Z"
 
 
 def points(thousandths: int) -> float | None:
@@ -363,7 +350,7 @@ def opportunity(program: Program, rule: Rule, since: str, e: list[int]) -> Reaso
     """Return one reason of an episode of opportunity with its evidence."""
     if rule is Rule.REENGAGED:
         back = ReengagedEvidence(
-            returned_on=(_EPOCH + timedelta(days=e[fx.AT_RETURNED_DAY])).date().isoformat(),
+            returned_on=day_text(e[fx.AT_RETURNED_DAY]),
             active_days=e[fx.AT_ACTIVE_DAYS],
             silent_days=e[fx.AT_SILENT_DAYS],
         )

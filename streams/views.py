@@ -16,6 +16,7 @@ from streams.compiled import entry, int64, reference
 from streams.conditions import GOOD_NEWS
 from streams.effects import EVIDENCE_CELLS
 from streams.evidence import gather_evidence
+from streams.instants import instant_text
 from streams.kernel import NOT_APPLICABLE
 from streams.layout import (
     EPISODE,
@@ -36,7 +37,6 @@ from streams.messages import (
     cloud_event,
     grid_cell,
     identity,
-    instant_text,
     override_points,
     points,
     reason,

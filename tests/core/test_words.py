@@ -10,14 +10,17 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
+from msgspec import structs
 
+from agents.explain_text import explanation_text, missing_text, why_text
+from agents.explanation import ComponentTold, EpisodeTold, Explanation, IfActive, ModelTold, Move, Step
 from agents.program import known_models, load_model
 from agents.zones import ZoneDatabase
-from schemas.catalogue import FEATURES, MEASUREMENTS, READABLE_FACTS, SOURCES
+from schemas.catalogue import FACTS, FEATURES, MEASUREMENTS, READABLE_FACTS, SOURCES
 from schemas.examples import OUTPUT_EXAMPLES
 from schemas.model_file import Metric, known_sources
 from schemas.outputs import ScoreChange
-from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE
+from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE, Missing, Severity, Status
 from schemas.topics import Output
 from schemas.words import Plural, Words
 from schemas.words_en import ENGLISH
@@ -78,7 +81,8 @@ def test_spanish_is_not_english_left_untranslated() -> None:
     english, spanish = messages(ENGLISH), messages(SPANISH)
     same = {name for name in english if english[name] == spanish[name]}
     assert same == {
-        "facts.nps", "features.fact", "tickets.one", "tickets.other",
+        "facts.nps", "features.fact", "tickets.one", "tickets.other", "categories.no", "categories.neutral",
+        "alert", "percent",
     }  # fmt: skip
 
 
@@ -120,6 +124,56 @@ def metrics() -> Iterator[Metric]:
             yield Metric(feature=feature.name, source=source, **given)
 
 
+def explained(words: Words) -> None:
+    """Ask for every message of an explanation."""
+    part = ComponentTold(
+        name="part", dimension="all", metric="it", value=0.5, unit="1", points=60, weight=1, contribution=60, missing=None,
+    )  # fmt: skip
+    other = structs.replace(part, value="good", points=0)
+    gaps = structs.replace(part, unit="usual gaps", points=100)
+    model = ModelTold(
+        model="health", version=1, score=50, band="good", coverage=1, weight_present=1, denominator=1, scale=(0, 100),
+        components=[part], override=1, summary=why_text([part, other, gaps], (0, 100), words),
+    )  # fmt: skip
+    alert = Step(
+        effective_at="",
+        topic="disengagements",
+        message={"status": "firing", "severity": "info", "summary": ""},
+    )
+    move = Move(model="health", old_score=1, old_band="good", new_score=1, new_band="good")
+    active = IfActive(
+        at="",
+        is_activity=False,
+        scores=[move],
+        messages=[alert],
+        next_alert_at=None,
+        next_alert_at_without=None,
+    )
+    whole = Explanation(
+        account_id="acme", language="en", policy="mine", policy_version=1, partition=0, partitions=1, halted_by="logins",
+        committed_at="", now="", kind="customer", time_zone="UTC", last_active_at=None, facts={}, models=[model],
+        episodes=[EpisodeTold(topic="disengagements", since="", severity="info", sentences=[])], days_ahead=1,
+        without_any_event=[alert], if_active_now=active,
+    )  # fmt: skip
+    told = explanation_text(whole, words)
+    bare = explanation_text(structs.replace(whole, episodes=[], without_any_event=[]), words)
+    assert told != bare
+    trend = Metric(feature="ratio", source="activity", window_days=28, lag_days=28)
+    fact = Metric(feature="fact", source="nps")
+    for metric, value, why in (
+        (trend, None, Missing.WARMING_UP),
+        (trend, None, Missing.NO_EVIDENCE),
+        (Metric(feature="rhythm"), None, Missing.NO_EVIDENCE),
+        (fact, 1, Missing.NO_EVIDENCE),
+        (fact, None, Missing.NO_EVIDENCE),
+    ):
+        assert missing_text(metric, value, why, words)
+
+
+CHOSEN: Final = ("categories.", "severities.", "statuses.")
+"""Mappings of which a single message shows one name; that they have all is another test."""
+
+
 @LANGUAGES
 def test_every_message_is_used(words: Words) -> None:
     listening = Listening(words)
@@ -136,7 +190,8 @@ def test_every_message_is_used(words: Words) -> None:
         changes = ChangeText(model, heard)
         if len(model.components) > 3:
             changes.summary(NONE, 50_000, INSUFFICIENT_EVIDENCE, model.band_names[0], [1000] * 4)
-    assert set(messages(words)) - listening.asked == set()
+    explained(heard)
+    assert {name for name in messages(words) if not name.startswith(CHOSEN)} - listening.asked == set()
 
 
 @LANGUAGES
@@ -149,6 +204,9 @@ def test_names_are_those_that_there_are(words: Words) -> None:
     assert list(words.sources) == [source.name for source in SOURCES]
     assert list(words.measurements) == [measurement.name for measurement in MEASUREMENTS]
     assert list(words.facts) == list(READABLE_FACTS)
+    assert set(words.categories) == {value for fact in FACTS if fact.readable for value in fact.values}
+    assert list(words.severities) == [severity.label for severity in Severity]
+    assert list(words.statuses) == list(Status)
 
 
 @LANGUAGES

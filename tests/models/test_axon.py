@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.explain import _missing
+from agents.explain_text import missing_text
 from agents.program import load_model
 from schemas.words_en import ENGLISH
 from streams.change_text import metric_text
@@ -140,7 +140,7 @@ def test_how_long_the_pattern_takes_is_said_by_explain() -> None:
         "activity in 7 days against the same weekdays in the 56 days before"
     )
     assert (
-        _missing(pattern, None, None)
+        missing_text(pattern, None, None, ENGLISH)
         == "nothing of it was seen yet, or the account is known for less than 64 days"
     )
 

@@ -14,7 +14,7 @@ from agents.program import known_models, load_model, load_policy
 from agents.zones import ZoneDatabase
 from schemas.catalogue import FACTS
 from schemas.topics import Input
-from streams.messages import instant_text
+from streams.instants import instant_text
 from streams.plan import compile_program
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
 

@@ -22,16 +22,19 @@ from agents.beside import LAYOUT
 from agents.changelog import HOLDS, holder_key
 from agents.cli import main
 from agents.explain import explain
-from agents.explain_text import explanation_text
-from agents.program import load_program
+from agents.explain_text import explanation_text, why_text
+from agents.explanation import ComponentTold
+from agents.program import load_program, speaking
 from agents.replay import fold_files, replay_files
 from agents.settings import Settings
 from agents.simulation import Company, Rates, Span
 from agents.simulation.lines import recorded_line
 from agents.topics import create_topics
 from schemas.errors import AccountError, StateError
+from schemas.words_en import ENGLISH
+from schemas.words_es import SPANISH
+from streams.instants import instant_text
 from streams.layout import TYPES
-from streams.messages import instant_text
 from streams.migration import describe
 from streams.murmur import partition_of
 from tests.core.conftest import START_MS
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agents.explanation import Explanation
+    from agents.explanation import Explanation, ModelTold
     from agents.partition import Partition
     from streams.plan import Program
     from tests.servers.kafka import KafkaServer
@@ -241,7 +244,7 @@ def test_manual_judgement_is_told_beside_the_evidence(program: Program, tmp_path
     assert told.models[0].score == 10
     contributions = [part.contribution or 0 for part in told.models[0].components]
     assert told.models[0].override == round(10 - sum(contributions), 3)
-    assert "manual judgement adds -" in explanation_text(told)
+    assert "manual judgement adds -" in explanation_text(told, ENGLISH)
 
 
 def test_the_days_are_those_of_the_account(program: Program, tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_what_the_workers_have_not_told_yet_is_due_already(program: Program, tmp
     assert told.if_active_now.next_alert_at_without == alerts[1].effective_at
     assert soon.if_active_now.next_alert_at_without == alerts[0].effective_at
     assert len(told.episodes) == 1, "the episode is open by now"
-    text = explanation_text(told)
+    text = explanation_text(told, ENGLISH)
     assert f"{alerts[0].effective_at} (due already)  disengagements firing" in text
     assert f"{alerts[1].effective_at}  disengagements escalated" in text
 
@@ -294,13 +297,16 @@ def test_explaining_changes_nothing(program: Program, tmp_path: Path) -> None:
 
 
 def test_the_text_tells_all_of_it(told: Explanation) -> None:
-    text = explanation_text(told)
+    text = explanation_text(told, ENGLISH)
     assert text.startswith("acme: customer, days of UTC; last active 2026-04-29T09:00:00.000Z\n")
     assert "now is 2026-05-09T14:58:00.000Z" in text
-    assert f"retention version 1: {told.models[0].score:g} {told.models[0].band}, coverage 100/100" in text
+    assert (
+        f"Retention version 1: {told.models[0].score:g} {told.models[0].band}, coverage 100/100\nLoses most by: "
+        in text
+    )
     (line,) = (line for line in text.splitlines() if line.startswith("activity_trend "))
     assert "activity in 28 days against the 28 days before" in line
-    assert line.split()[-4:-2] == ["0.643", f"{told.models[0].components[1].points:g}"]
+    assert line.split()[-5:-2] == ["64.3", "%", f"{told.models[0].components[1].points:g}"]
     assert "open in disengagements since " in text
     assert "without any event, in the next 40 days:" in text
     (first, *_) = told.without_any_event
@@ -308,6 +314,93 @@ def test_the_text_tells_all_of_it(told: Explanation) -> None:
     assert "activity in 28 days against the 28 days before (-" in text
     assert "if it logged in now (2026-05-09T14:58:00.000Z):" in text
     assert "goes out: disengagements resolved (warning): Resolved (" in text
+
+
+def test_it_is_told_in_spanish_too_and_only_the_words_differ(
+    told: Explanation, program: Program, tmp_path: Path
+) -> None:
+    spanish = explain(from_files([recording(tmp_path)], speaking(program, "es"), "acme"), 40)
+    assert (told.language, spanish.language) == ("en", "es")
+    assert [figures(model) for model in spanish.models] == [figures(model) for model in told.models]
+    assert [step.effective_at for step in spanish.without_any_event] == [
+        step.effective_at for step in told.without_any_event
+    ]
+    text = explanation_text(spanish, SPANISH)
+    assert text.startswith("acme: cliente, días de UTC; última actividad: 2026-04-29T09:00:00.000Z\n")
+    assert "Pierde sobre todo por: " in text
+    assert "actividad en 28 días frente a los 28 días anteriores: 64,3 % (" in text
+    assert "  Retención " in text
+    assert "abierto en disengagements desde " in text
+    assert "sin ningún evento, en los próximos 40 días:" in text
+    assert (
+        "sale: disengagements se resuelve (advertencia): Resuelto (se vio actividad). Era: Suele estar activa "
+        in text
+    )
+    english = {
+        "Retention",
+        "log-in",
+        "activity",
+        "days",
+        "Loses",
+        "without",
+        "The score",
+        "Usually",
+        "points",
+    }
+    assert {word for word in english if word in text.replace("activity_trend", "")} == set()
+
+
+def figures(model: ModelTold) -> list[object]:
+    parts = [(part.name, part.value, part.points, part.contribution) for part in model.components]
+    return [model.model, model.score, model.band, model.coverage, parts]
+
+
+def test_the_language_is_an_option_of_the_command(policy: Path, tmp_path: Path) -> None:
+    arguments = [
+        "explain",
+        "acme",
+        "--policy",
+        str(policy),
+        "--days",
+        "1",
+        "--files",
+        str(recording(tmp_path)),
+    ]
+    assert "acme: customer, days" in CliRunner().invoke(main, arguments).output
+    done = CliRunner().invoke(main, [*arguments[:2], "--language", "es", *arguments[2:]])
+    assert "acme: cliente, días" in done.output
+    policy.with_name("es.yaml").write_text(policy.read_text() + "language: es\n")
+    arguments[3] = str(policy.with_name("es.yaml"))
+    assert "acme: cliente, días" in CliRunner().invoke(main, arguments).output
+
+
+def component(
+    name: str, weight: int, points: float | None, value: float | str = 1, unit: str = ""
+) -> ComponentTold:
+    return ComponentTold(
+        name=name, dimension="d", metric=name, value=value, unit=unit, points=points, weight=weight, contribution=points,
+        missing=None if points is not None else "untold",
+    )  # fmt: skip
+
+
+def test_what_costs_most_goes_by_weight_and_missing_points_and_what_holds_up_is_above_the_middle() -> None:
+    parts = [
+        component("a", 10, 60, 0.25, "1"),  # costs 400
+        component("b", 50, 90.25, "yes"),  # costs 487.5
+        component("c", 5, 10),  # costs 450
+        component("d", 1, 0),  # costs 100: the fourth, and below the middle
+        component("e", 90, None),
+        component("f", 2, 100, 1.0, "usual gaps"),  # costs nothing, gives 200
+        component("g", 3, 100, 2.5, "usual gaps"),  # gives 300
+    ]
+    assert why_text(parts, (0, 100), ENGLISH) == (
+        "Loses most by: b: yes (90.2 of 100 points); c: 1 (10 of 100 points); a: 25 % (60 of 100 points). "
+        "Held up by: g: 2.5 times (100 of 100 points); f: 1 time (100 of 100 points)."
+    )
+    assert why_text(parts[5:], (0, 100), ENGLISH).startswith("Held up by: g: ")
+    assert (
+        why_text([component("d", 1, 1)], (1, 10), SPANISH) == "Pierde sobre todo por: d: 1 (1 de 10 puntos)."
+    )
 
 
 def test_a_halted_partition_is_told(program: Program, tmp_path: Path) -> None:
@@ -318,7 +411,7 @@ def test_a_halted_partition_is_told(program: Program, tmp_path: Path) -> None:
     bad: list[dict[str, Any]] = [paid, *({"type": "payment", "account_id": "acme"} for _ in range(100))]
     told = explain(from_files([recording(tmp_path, bad)], program, "acme"), 1)
     assert told.halted_by == "payments"
-    assert "payments has halted this partition" in explanation_text(told)
+    assert "payments has halted this partition" in explanation_text(told, ENGLISH)
 
 
 def test_a_policy_without_log_ins_says_that_they_are_no_activity(policy: Path, tmp_path: Path) -> None:
@@ -326,7 +419,7 @@ def test_a_policy_without_log_ins_says_that_they_are_no_activity(policy: Path, t
     other.write_text(policy.read_text().replace("[login, page_visit]", "[page_visit]"))
     told = explain(from_files([recording(tmp_path)], load_program(str(other)), "acme"), 1)
     assert not told.if_active_now.is_activity
-    assert "does not count a log-in as activity" in explanation_text(told)
+    assert "does not count a log-in as activity" in explanation_text(told, ENGLISH)
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
