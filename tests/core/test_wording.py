@@ -159,6 +159,11 @@ OVER: Final = [
         f"activity was seen). It was: Usually active every 1-2 days; last seen 9 days ago. {RATE}",
     ),
     (
+        silence(),
+        ResolvedBy.POLICY,
+        f"another policy is in force). It was: Usually active every 1-2 days; last seen 9 days ago. {RATE}",
+    ),
+    (
         never_started(20),
         ResolvedBy.ACTIVITY,
         "activity was seen). It was: Never active in the 20 days since it became a customer; the limit is 14 days.",
@@ -265,6 +270,7 @@ OPEN_IN_SPANISH: Final = [
 ]
 OVER_IN_SPANISH: Final = [
     f"se vio actividad). Era: {OPEN_IN_SPANISH[0]}",
+    f"rige otra política). Era: {OPEN_IN_SPANISH[0]}",
     "se vio actividad). Era: Sin actividad en 20 días desde que es cliente; el límite es de 14 días.",
     "en calma desde entonces). Era: Se visitó una vez una página de cancelación o reembolso.",
     "ya no es el caso). Era: Menos días activos que antes. "
