@@ -132,6 +132,17 @@ def test_it_is_told_beside_every_alert() -> None:
     assert [(alert["status"], alert["value"]) for alert in story.alerts] == [("firing", 3)]
 
 
+#   15 points are those of a scale as long as 0..100: of 0..4 they are 0.6. From 4 to 3 the band is high still, a point is lost
+#   26 of 100 are 1.04 of 4: a point is not enough
+@pytest.mark.parametrize(("points", "messages"), [(15, ["1 12:00 firing warning band_drop"]), (26, [])])
+def test_a_drop_is_measured_on_the_models_own_scale(points: float, messages: list[str]) -> None:
+    told = [facts("0 12:00", **answers("yyyy")), facts("1 12:00", low_effort="no")]
+    story = played("value", *told, until="2", rules={"band_drop": {"points": points}})
+    assert story.messages == messages
+    if messages:
+        assert story.evidence("band_drop") == {"band": "high", "band_before": None, "points_lost": 1}
+
+
 # --- value-weighted ------------------------------------------------------------------------------------------------
 
 RATINGS = tuple(f"{question}_rating" for question in QUESTIONS)
