@@ -39,13 +39,16 @@ def interested(account: str, when: str) -> list[Tree]:
 #   dee  a log-in on the 31st: warm            qualified, customer on 10th    told as converted on the 3rd
 #   eve  a customer all the time
 #   fay                                        qualified; converted: no       cold
+#   gus  a log-in on the 5th: warm; told as converted on the 10th, and still called a trial: not counted any more
 RECORDED = [
-    *(facts(name, "01-05T08:00", kind="trial") for name in ("ann", "bob", "cid")),
+    *(facts(name, "01-05T08:00", kind="trial") for name in ("ann", "bob", "cid", "gus")),
     facts("eve", "01-05T08:00", kind="customer"),
     *interested("ann", "01-05"),
     event("bob", "01-05T09:00", "login"),
+    event("gus", "01-05T09:00", "login"),
     event("eve", "01-05T09:00", "login"),
     facts("cid", "01-06T12:00", outcome="converted", kind="customer"),
+    facts("gus", "01-10T12:00", outcome="converted"),
     facts("ann", "01-20T12:00", outcome="converted", kind="customer"),
     facts("dee", "01-31T08:00", kind="trial"),
     event("dee", "01-31T09:00", "login"),
@@ -60,9 +63,9 @@ RECORDED = [
 ]
 MONTHS = [
     ["2026-01", "insufficient_evidence", 1, 1, 1.0],
-    ["2026-01", "warm", 2, 0, 0.0],
+    ["2026-01", "warm", 3, 1, 0.3333],
     ["2026-01", "qualified", 1, 1, 1.0],
-    ["2026-01", "all", 4, 2, 0.5],
+    ["2026-01", "all", 5, 3, 0.6],
     ["2026-02", "cold", 1, 0, 0.0],
     ["2026-02", "qualified", 2, 1, 0.5],
     ["2026-02", "all", 3, 1, 0.3333],
@@ -71,9 +74,9 @@ MONTHS = [
 ]
 FIRST_QUARTER = [
     ["insufficient_evidence", 1, 1, 1.0],
-    ["warm", 1, 0, 0.0],
+    ["warm", 2, 1, 0.5],
     ["qualified", 3, 2, 0.6667],
-    ["all", 5, 3, 0.6],
+    ["all", 6, 4, 0.6667],
 ]
 
 
