@@ -99,8 +99,9 @@ class _ConsumerThread(AIOKafkaConsumerThread):
         chunks = []
         for tp, records in fetched.items():
             if tp in ready:
+                # From the end of the last chunk, not from the last poll: a fetch of nothing but markers moves on as well.
                 chunks.append(polled(tp, self._positions[tp], ready[tp].position, records))
-        self._positions.update((tp, state.position) for tp, state in ready.items())
+                self._positions[tp] = ready[tp].position
         asked_ms = self._fetch_log.asked_ms
         ends = [
             EndOfInput(tp.topic, tp.partition, asked_ms[tp])

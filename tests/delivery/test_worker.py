@@ -189,6 +189,41 @@ async def test_the_clock_stands_while_an_input_has_an_open_transaction(
     await source.stop()
 
 
+@pytest.mark.parametrize(
+    ("isolation_level", "aborted"), [("read_uncommitted", False), ("read_committed", True)]
+)
+async def test_fetches_of_nothing_but_markers_and_aborted_records_leave_no_hole(
+    make_application: Callable[[int], Application], tmp_path: Path, isolation_level: str, *, aborted: bool
+) -> None:
+    """
+    logins      event [commit]  event [commit]     or:  event [abort]  event [commit]
+    fetched     event|        |                         |             |
+    """
+    application = make_application(1)
+    source = AIOKafkaProducer(
+        bootstrap_servers=application.bootstrap, transactional_id=f"{application.name}-source"
+    )
+    await source.start()
+    with WorkerProcess(application, tmp_path, watched=True, isolation_level=isolation_level) as worker:
+        worker.until("acquired", timeout_s=START_S)
+        for number in range(3):
+            await source.begin_transaction()
+            await source.send_and_wait(application.input(Input.LOGINS), b"event", key=b"acme", partition=0)
+            if not aborted:
+                worker.until("counted", counted=number + 1)
+            await (source.abort_transaction() if aborted else source.commit_transaction())
+            moved_on_ms = time.time() * 1000
+            while worker.until("clock_ms")["clock_ms"] <= moved_on_ms:
+                pass
+        await source.begin_transaction()
+        await source.send_and_wait(application.input(Input.LOGINS), b"event", key=b"acme", partition=0)
+        await source.commit_transaction()
+        worker.until("counted", counted=1 if aborted else 4)
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    await source.stop()
+
+
 def test_a_group_ahead_of_the_changelog_is_refused(
     make_application: Callable[[int], Application], tmp_path: Path
 ) -> None:
