@@ -181,7 +181,7 @@ class _BatchConsumer(Consumer):
         earliest = await self.earliest_offsets(*assigned)
         hints: Mapping[TP, int] = await super().seek_to_committed()
         try:
-            generation, starts = delivery.start_positions(assigned, earliest, hints)
+            generation, starts = await delivery.start_positions(assigned, earliest, hints)
         except Exception as error:
             delivery.die(error)
             raise

@@ -169,7 +169,7 @@ class Delivery:
         await self._ownership.acquire(_co_partitioned(assigned, self.inputs))
         self._acquiring, self._owned = False, True
 
-    def start_positions(
+    async def start_positions(
         self, assigned: set[TP], earliest: Mapping[TP, int], hints: Mapping[TP, int]
     ) -> tuple[int, dict[TP, int]]:
         """Begin a generation where the committed state, or what is still queued, ends.
@@ -179,6 +179,7 @@ class Delivery:
 
         Raises:
             StateError: the group has committed offsets beyond the changelog, so the changelog lost records.
+            ProducerFenced: the group has because another owner went on meanwhile.
         """
         self.drive.accepting = self._owned and not self._stopping
         if not self.drive.accepting:
@@ -191,7 +192,9 @@ class Delivery:
                 continue
             topic = self.inputs[tp.topic]
             folded = holding.port.position(topic) + 1
-            self._refuse_lost_changelog(tp, folded, committed.get(tp) or 0)
+            if (hint := committed.get(tp) or 0) > folded:
+                await self._ownership.confirm()
+                raise _lost_changelog(tp, folded, hint)
             start = max(holding.input_next.get(topic, folded), folded)
             first = firsts.get(tp) or 0
             if first > start > 0:
@@ -274,14 +277,6 @@ class Delivery:
         if self.drive.accepting and silent_s > SILENT_MAX_S:
             raise TimeoutError(f"no poll for {silent_s:.0f} s: the consumer is dead or stuck")
 
-    def _refuse_lost_changelog(self, tp: TP, folded: int, hint: int) -> None:
-        if hint > folded:
-            raise StateError(
-                f"the group has read {tp.topic}[{tp.partition}] up to {hint}, the changelog knows it up to "
-                f"{folded}: the changelog lost records. Restore it, or delete the group's offsets and the "
-                "changelog and start over from the inputs."
-            )
-
     def die_of_task(self, task: asyncio.Task[None]) -> None:
         """End the process if the task ended by an exception (a done callback)."""
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -299,6 +294,14 @@ def _co_partitioned(assigned: set[TP], inputs: Mapping[str, Input]) -> set[int]:
             "All inputs need the same number of partitions: see `latido topics check`."
         )
     return numbers
+
+
+def _lost_changelog(tp: TP, folded: int, hint: int) -> StateError:
+    return StateError(
+        f"the group has read {tp.topic}[{tp.partition}] up to {hint}, the changelog knows it up to {folded}: the "
+        "changelog lost records. Restore it, or delete the group's offsets and the changelog and start over from "
+        "the inputs."
+    )
 
 
 def _by_name(offsets: Mapping[TP, int]) -> dict[TP, int]:

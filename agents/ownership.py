@@ -172,6 +172,15 @@ class Ownership:
                 self.holdings[number].released_at = ends[number]
             self._observer.on_released(frozenset(held))
 
+    async def confirm(self) -> None:
+        """Write the own holder keys once more.
+
+        Raises:
+            ProducerFenced: somebody else took the partitions over.
+        """
+        async with self._lock:
+            await self._write([], {number: self._claim(set()) for number in self.holdings})
+
     async def _load(self) -> None:
         if self.holdings:
             async with self._open_changelog() as changelog:

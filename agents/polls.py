@@ -76,7 +76,7 @@ class DeliveryPort(Protocol):
     async def on_assigned(self, assigned: set[TP]) -> None:
         """Own what is assigned."""
 
-    def start_positions(
+    async def start_positions(
         self, assigned: set[TP], earliest: Mapping[TP, int], hints: Mapping[TP, int]
     ) -> tuple[int, dict[TP, int]]:
         """Begin a generation; return its number and where to read from."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka.errors import ProducerFenced
 from faust.types import TP
 
 from agents.delivery import Delivery, WorkerSettings
@@ -61,16 +62,16 @@ async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
         acquiring = asyncio.create_task(delivery.on_assigned(assigned))
         await fence.called.wait()
         assert delivery.unready(NOW_MS) == "recovering partitions [0], 2 of 2 changelog records read"
-        first, starts = delivery.start_positions(assigned, {}, hints)
+        first, starts = await delivery.start_positions(assigned, {}, hints)
         assert (starts, delivery.drive.accepting) == ({}, False)
         fence.let.set()
         await acquiring
-        again, starts = delivery.start_positions(assigned, {}, {})
+        again, starts = await delivery.start_positions(assigned, {}, {})
         assert again == first + 1
         assert (starts, delivery.drive.accepting) == (dict.fromkeys(assigned, 0), True)
         _assert_ready_when_the_clock_is_near(delivery)
         with pytest.raises(StateError, match="up to 8, the changelog knows it up to 0: the changelog lost"):
-            delivery.start_positions(assigned, {}, hints)
+            await delivery.start_positions(assigned, {}, hints)
     finally:
         fence.let.set()
         await delivery.stop()
@@ -89,6 +90,30 @@ def _assert_ready_when_the_clock_is_near(delivery: Delivery) -> None:
     assert delivery.unready(NOW_MS) == "partition 0 is halted by records of tickets that were rejected"
     port.clock_ms = NOW_MS - 180_000
     assert delivery.unready(NOW_MS) is None
+
+
+async def test_a_group_that_another_owner_took_on_is_no_lost_changelog(
+    make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
+) -> None:
+    """
+    this worker   loads ~~~~~~~~~~~~~~~~~~~~~~~~~~~~ asks for positions: fenced
+    another one         takes over, commits
+    """
+    application = make_application(1)
+    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
+    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
+    await delivery.start()
+    assigned = {TP(application.input(topic), 0) for topic in Input}
+    await delivery.on_assigned(assigned)
+    another = await new_owner(application, "another")
+    await another.ownership.acquire({0})
+    try:
+        with pytest.raises(ProducerFenced):
+            await delivery.start_positions(assigned, {}, dict.fromkeys(assigned, 8))
+    finally:
+        delivery._committing.cancel()
+        await delivery._committer.stop()
+        await another.vanish()
 
 
 async def test_a_stop_ends_while_processing_waits_for_a_commit(
