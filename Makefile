@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SECONDS ?=
 SEEDS ?=
+SEED ?=
 ACCOUNTS ?=
 INPUTS ?=
 .DEFAULT_GOAL := help
@@ -86,12 +87,8 @@ chaos: $(VENV)/.dev ## Kill and pause workers on a real Kafka over 200,000 event
 	LATIDO_REQUIRE_SERVERS=1 LATIDO_TEST_ACCOUNTS=$(or $(ACCOUNTS),270) $(BIN)/python -m pytest \
 	  -o log_cli=true -o log_cli_level=INFO tests/worker/test_equals_replay.py
 
-faults: $(VENV)/.dev ## Simulate faults by seed (SEEDS=n)
-	@$(call needs,tests/faults/__main__.py,simulated faults)
-	$(BIN)/python -m tests.faults $(if $(SEEDS),--seeds $(SEEDS))
+faults: $(VENV)/.dev ## Simulate faults by seed (SEEDS=n: so many; SEED=n: replay one, every step told)
+	$(BIN)/python -m tests.faults $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove what `make` made
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage
-
-# A part that this version has not yet says so, instead of a traceback.
-needs = test -f $(1) || { echo "$(2): not in this version yet, see docs/roadmap.md"; exit 2; }

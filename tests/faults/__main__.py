@@ -1,0 +1,88 @@
+"""`make faults`: the worker through accidents on a simulated broker, by seed."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+from collections import Counter
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from agents.numba_cache import use_cache
+
+if TYPE_CHECKING:
+    from tests.faults.run import Verdict
+
+SEEDS_OF_A_BUG = 400
+"""Within so many seeds each planted bug must be found."""
+
+
+def main() -> int:
+    """Run seeds; the first that fails ends it, and is told with its last steps and how to replay it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many")
+    parser.add_argument("--first", type=int, help="the first of them; by chance if it is not given")
+    parser.add_argument("--seed", type=int, help="this one alone, with every step")
+    parser.add_argument("--planted", action="store_true", help="see whether planted bugs are found")
+    arguments = parser.parse_args()
+    use_cache()
+    print("loading the core (compiled on first use, about 15 s)", file=sys.stderr, flush=True)
+    if arguments.seed is not None:
+        return _replay(arguments.seed)
+    if arguments.planted:
+        return _find_planted()
+    first = secrets.randbits(30) if arguments.first is None else arguments.first
+    return _run(first, arguments.seeds)
+
+
+def _run(first: int, seeds: int) -> int:
+    from tests.faults.run import verdict
+
+    print(f"seeds {first} to {first + seeds - 1}", flush=True)
+    begin = told = perf_counter()
+    counts = Counter[str]()
+    for seed in range(first, first + seeds):
+        found = verdict(seed)
+        counts += found.counts
+        if found.findings:
+            _tell_failure(seed, found)
+            return 1
+        if perf_counter() - told > 30:
+            told = perf_counter()
+            print(f"  {seed - first + 1:,} seeds, {(seed - first + 1) / (told - begin):.1f}/s", flush=True)
+    seconds = perf_counter() - begin
+    print(f"{seeds:,} seeds in {seconds:.0f} s, {seeds / seconds:.1f}/s: nothing lost, nothing twice")
+    print(", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())))
+    return 0
+
+
+def _replay(seed: int) -> int:
+    from tests.faults.run import verdict
+
+    found = verdict(seed, print)
+    print(f"seed {seed}: {found.digest or 'did not end'}", *found.findings, sep="\n")
+    return 1 if found.findings else 0
+
+
+def _tell_failure(seed: int, found: Verdict) -> None:
+    print(f"seed {seed} FAILED; to see every step: make faults SEED={seed}", *found.findings, sep="\n  ")
+    print("the last steps:", *found.last_steps, sep="\n  ", flush=True)
+
+
+def _find_planted() -> int:
+    from tests.faults.planted import BUGS, planted
+    from tests.faults.run import verdict
+
+    missed = 0
+    for bug in BUGS:
+        with planted(bug):
+            seed = next((seed for seed in range(SEEDS_OF_A_BUG) if verdict(seed).findings), None)
+        missed += seed is None
+        where = f"not found in {SEEDS_OF_A_BUG} seeds" if seed is None else f"found by seed {seed}"
+        print(f"{bug.name}: {where}", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Bugs to plant into the worker, each of which the judge must find within some seeds: a test of the simulation."""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import sys
+import textwrap
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
+
+from agents import batching, clients, commit, delivery, drive, ownership, partition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Bug(NamedTuple):
+    """In the source of ``where``, ``right`` (which stands there once) is replaced by ``wrong``."""
+
+    name: str
+    where: Callable[..., Any]
+    right: str
+    wrong: str
+
+
+BUGS: Final = (
+    Bug(
+        "nobody is fenced",
+        ownership.TransactionFence.fence,
+        "await transactional_producer(self._connection, transactional_id)",
+        "await transactional_producer(self._connection, f'{transactional_id}-of-nobody')",
+    ),
+    Bug(
+        "the transaction is committed before its batches were acknowledged",
+        commit.Committer.commit,
+        "ends = await shipment.settle()\n    await self._producer.commit_transaction()",
+        "await self._producer.commit_transaction()\n    ends = await shipment.settle()",
+    ),
+    Bug(
+        "the position of an input is forgotten",
+        partition.Partition.drain,
+        "if self._committed.get(topic, Progress()) != progress:",
+        "if self._committed.get(topic, Progress()) != progress and topic is not Input.LOGINS:",
+    ),
+    Bug(
+        "the last stable offset is taken for the end of an input",
+        batching._ConsumerThread._poll,
+        "state.position >= state.highwater",
+        "state.position >= state.lso",
+    ),
+    Bug(
+        "a poll of an older assignment is processed",
+        drive.Drive.take,
+        "not self.accepting or poll.generation != self.generation",
+        "not self.accepting",
+    ),
+    Bug(
+        "a revoked partition is still processed",
+        drive.Drive.take,
+        "not self.accepting or poll.generation != self.generation",
+        "poll.generation != self.generation",
+    ),
+    Bug(
+        "memory is kept although somebody else wrote meanwhile",
+        ownership.Ownership.take,
+        "self.holdings[partition] = Holding(self._new_partition(partition))\n        return 0",
+        "return None",
+    ),
+    Bug(
+        "the changelog is read to the last stable offset after the claim",
+        ownership.Ownership._take_over,
+        "changelog.high_watermarks(self.holdings)",
+        "changelog.stable_ends(self.holdings)",
+    ),
+    Bug(
+        "an answer counts from when it came, not from when it was asked for",
+        clients.FetchLog._logged_fetch,
+        "self.asked_ms[tp] = asked_ms",
+        "self.asked_ms[tp] = time.time_ns() // 1_000_000",
+    ),
+    Bug(
+        "a fetch of markers alone leaves a hole",
+        batching._ConsumerThread._poll,
+        "    carrier = next(",
+        "    self._positions.update((tp, state.position) for tp, state in ready.items())\n    carrier = next(",
+    ),
+    Bug(
+        "a successor's progress is taken for a lost changelog",
+        delivery.Delivery.start_positions,
+        "await self._ownership.confirm()",
+        "pass",
+    ),
+    Bug(
+        "what waits is read again after a rebalance",
+        ownership.Ownership._kept,
+        "self.holdings.get(number) or Holding(self._new_partition(number))",
+        "self.holdings[number] if number in self.holdings and not self.holdings[number].input_next.clear()"
+        " else Holding(self._new_partition(number))",
+    ),
+)
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """Put the changed function in the place of the right one, wherever a module or class of the worker has it."""
+    source = textwrap.dedent(inspect.getsource(bug.where))
+    assert source.count(bug.right) == 1, (
+        f"{bug.where.__qualname__} has {bug.right!r} {source.count(bug.right)} times"
+    )
+    changed: dict[str, Any] = {}
+    flags = __future__.annotations.compiler_flag
+    code = compile(source.replace(bug.right, bug.wrong), f"<{bug.name}>", "exec", flags, dont_inherit=True)
+    exec(code, bug.where.__globals__, changed)  # noqa: S102  # the text is that of the worker and of the table above
+    modules = [
+        module for name, module in sys.modules.items() if name.startswith(("agents.", "tests.faults."))
+    ]
+    owners = [
+        *modules,
+        *{value for module in modules for value in vars(module).values() if isinstance(value, type)},
+    ]
+    name = bug.where.__name__
+    with ExitStack() as stack:
+        for owner in owners:
+            if vars(owner).get(name) is bug.where:
+                stack.enter_context(patch.object(owner, name, changed[name]))
+        yield

@@ -1,0 +1,59 @@
+"""Seeds in a process of its own, because the core runs compiled there: uncompiled, a seed takes a hundred times longer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+SEEDS: Final = 100
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def faults(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_DISABLE_JIT"}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.faults", *arguments],
+        cwd=ROOT,
+        env=environment | {"PYTHONHASHSEED": str(hash_seed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_through_simulated_faults_nothing_is_lost_and_nothing_told_twice() -> None:
+    ran = faults("--first", "0", "--seeds", str(SEEDS))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{SEEDS} seeds in" in ran.stdout
+    counts = dict(named.rsplit(" ", 1) for named in ran.stdout.splitlines()[-1].split(", "))
+    assert all(
+        int(counts[name].replace(",", "")) > SEEDS / 4
+        for name in ("kills", "pauses", "outages", "leaves", "rebalances", "fenced", "stale rows", "exit 13")
+    ), counts
+
+
+def test_each_planted_bug_is_found() -> None:
+    """A test of the simulation and its judge: see ``planted.py``."""
+    ran = faults("--planted")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_seed_has_the_same_steps_in_every_process() -> None:
+    """Also where sets and dictionaries of text have another order."""
+    one, other = faults("--seed", "3"), faults("--seed", "3", hash_seed=1)
+    assert one.stdout.count("\n") > 100
+    first = next(
+        (
+            pair
+            for pair in zip(one.stdout.splitlines(), other.stdout.splitlines(), strict=True)
+            if len({*pair}) > 1
+        ),
+        None,
+    )
+    assert first is None
