@@ -129,7 +129,12 @@ class Partition:
         self._queue(topic, decoded, int(chunk.offsets[-1]))
 
     def _queue(self, topic: Input, decoded: Decoded, last_offset: int) -> None:
-        self.merge.queues[topic].offer(decoded, last_offset)
+        queue = self.merge.queues[topic]
+        queue.offer(decoded, last_offset)
+        # The position is beyond the rejects that nothing waits before: a drain from here on must have them.
+        if passed := queue.passed_rejects():
+            self._put_out([dead_letter(self.partition, topic, reject) for reject in passed])
+            self._observer.on_step(self.partition, {}, [(topic, reject.reason) for reject in passed])
         if decoded.notes:
             self._observer.on_notes(self.partition, decoded.notes)
 

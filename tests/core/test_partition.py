@@ -12,7 +12,7 @@ from agents.zones import ZoneDatabase
 from schemas.errors import ConfigError, StateError
 from schemas.policy import Policy
 from schemas.records import Chunk
-from schemas.topics import Input
+from schemas.topics import Input, Output
 from streams.merge import HALT_AFTER
 from streams.plan import Program, compile_program
 from tests.auditor.scenarios import default_policy
@@ -52,6 +52,22 @@ def test_a_halted_input_takes_no_more(program: Program) -> None:
     give_up(machine)
     assert machine.step(10) == 0
     assert machine.position(Input.LOGINS) == HALT_AFTER - 1
+
+
+def test_a_commit_between_offer_and_step_has_the_dead_letters_that_its_positions_pass(
+    program: Program,
+) -> None:
+    machine = Partition(program, partition=0, partitions=1)
+    offer(machine, [b"{", b"[", LOGIN % (1, START_MS), b"{"])
+    batch = machine.drain()
+    assert batch.positions == {Input.LOGINS: 1}
+    assert [dict(letter.headers)["latido_offset"] for letter in batch.outputs] == [b"0", b"1"]
+    give_up(machine)
+    assert machine.step(10) == 1
+    batch = machine.drain()
+    assert batch.positions == {Input.LOGINS: 3}
+    letters = [letter for letter in batch.outputs if letter.topic is Output.DEAD_LETTERS]
+    assert [dict(letter.headers)["latido_offset"] for letter in letters] == [b"3"]
 
 
 def written(program: Program) -> tuple[list[bytes], list[bytes | None]]:
