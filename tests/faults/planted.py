@@ -93,6 +93,12 @@ BUGS: Final = (
         "pass",
     ),
     Bug(
+        "the position passes rejects that are not yet dead letters",
+        partition.Partition.offer,
+        "if passed := [(topic, reject) for reject in queue.passed_rejects()]",
+        "if passed := []",
+    ),
+    Bug(
         "what waits is read again after a rebalance",
         ownership.Ownership._kept,
         "self.holdings.get(number) or Holding(self._new_partition(number))",

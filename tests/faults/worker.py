@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 from faust.types import TP
 
+import agents.delivery
 from agents.batching import POLLS_QUEUED_MAX, PollScheduler, _ConsumerThread
 from agents.clients import FetchLog
 from agents.delivery import Delivery, WorkerSettings
@@ -142,8 +143,8 @@ class Worker:
         await self._or_die(self.delivery.stop())
         membership.cancel()
         await self._network.request("LeaveGroup", lambda: self._group.leave(self.process.name))
-        import agents.delivery
-
+        if self._chance.random() < 0.8:
+            await self.delivery.save()
         agents.delivery.leave(0)
 
     def owned(self) -> list[tuple[int, Holding]]:

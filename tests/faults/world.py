@@ -191,6 +191,7 @@ class Simulation:
             application_id=APPLICATION,
             datadir=Path(),
             isolation_level=self.scenario.isolation_level,
+            changelog_identity=chance.choice([None, "simulated", "simulated"]),
             commit_interval_ms=chance.choice([50, 100, 300, 1_000]),
             max_events_per_s=chance.choice([None, rows / 2, rows / 4]),
         )
