@@ -41,8 +41,8 @@ BUGS: Final = (
     Bug(
         "the position of an input is forgotten",
         partition.Partition.drain,
-        "if self._committed.get(topic, Progress()) != progress:",
-        "if self._committed.get(topic, Progress()) != progress and topic is not Input.LOGINS:",
+        "if self._committed.get(topic, Progress()) != progress",
+        "if self._committed.get(topic, Progress()) != progress and topic is not Input.LOGINS",
     ),
     Bug(
         "the last stable offset is taken for the end of an input",

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AUDITED_EVERY: Final = 20
+COLLECTED_EVERY: Final = 10
+
+
+def _collect(*, whole: bool) -> None:
+    """Set the collector free again: a worker pauses it while it loads, may end there, and freezes what it has."""
+    gc.enable()
+    gc.unfreeze()
+    if whole:
+        gc.collect()
 
 
 class Verdict(NamedTuple):
@@ -40,5 +49,5 @@ def verdict(seed: int, tell: Callable[[str], None] = lambda _line: None) -> Verd
         findings, digest = [traceback.format_exc()], ""
     finally:
         simulation.close()
-        gc.unfreeze()  # the worker freezes what it loads
+        _collect(whole=seed % COLLECTED_EVERY == 0)
     return Verdict(findings, [*simulation.steps], digest, simulation.counts)

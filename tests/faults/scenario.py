@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -75,7 +76,7 @@ def scenario(seed: int) -> Scenario:
     """Return the scenario of a seed."""
     rng = Random(f"faults {seed}")
     family = (Family.HISTORY, Family.LIVE, Family.DISORDER, Family.LIVE)[seed % 4]
-    world = worlds.world(rng.randrange(WORLDS))
+    world = _world(rng.randrange(WORLDS))
     records, world = edges.drawn(rng, world, rng.choice([60, 120, 200]))
     timed = _in_order(records)
     end_ms = max(time_ms for time_ms, _ in timed)
@@ -98,6 +99,7 @@ def scenario(seed: int) -> Scenario:
 
 WORLDS: Final = 40
 _programs: dict[str, Program] = {}
+_world = cache(worlds.world)
 
 
 def program(world: worlds.World) -> Program:

@@ -10,9 +10,11 @@ from typing import Final
 
 import pytest
 
+from tests.faults.planted import BUGS, Bug, planted
+
 ROOT: Final = Path(__file__).parents[2]
 SEEDS: Final = 100
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+TIMEOUT_S: Final = 400
 
 
 def faults(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
@@ -27,6 +29,8 @@ def faults(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(TIMEOUT_S)
 def test_through_simulated_faults_nothing_is_lost_and_nothing_told_twice() -> None:
     ran = faults("--first", "0", "--seeds", str(SEEDS))
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -38,12 +42,23 @@ def test_through_simulated_faults_nothing_is_lost_and_nothing_told_twice() -> No
     ), counts
 
 
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_bug_can_be_planted(bug: Bug) -> None:
+    """That its place is still in the source of the worker, before a long run tells."""
+    with planted(bug):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(TIMEOUT_S)
 def test_each_planted_bug_is_found() -> None:
     """A test of the simulation and its judge: see ``planted.py``."""
     ran = faults("--planted")
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(TIMEOUT_S)
 def test_a_seed_has_the_same_steps_in_every_process() -> None:
     """Also where sets and dictionaries of text have another order."""
     one, other = faults("--seed", "3"), faults("--seed", "3", hash_seed=1)
