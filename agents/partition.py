@@ -100,17 +100,10 @@ class Partition:
     @property
     def waiting(self) -> bool:
         """Queued events wait for an input that has unread records."""
-        bound = self.merge.bound
-        return self.queued > 0 and not any(
-            len(found[0]) for queue in self.merge.queues.values() if (found := queue.ready(bound, 1))
-        )
+        return self.merge.waiting
 
     def offer(self, topic: Input, chunk: Chunk) -> None:
-        """Take a chunk that continues where the last one of its input ended.
-
-        Raises:
-            StateError: it reaches beyond the instant of a policy that cannot be followed.
-        """
+        """Take a chunk that continues where the last one of its input ended; as ``take_control`` at a policy's instant."""
         queue = self.merge.queues[topic]
         passed = sum(entry.at_ms <= queue.offered_ms for entry in self._policies)
         decoder = self._decoder_of(self._policies[passed - 1]) if passed else self._decoder

@@ -278,6 +278,14 @@ class Merge:
         last = min(self.until_ms, self.stop_ms - 1)
         return min((last, LAST_RANK), *(queue.bound for queue in self.queues.values()))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether queued events wait for an input that has unread records."""
+        bound = self.bound
+        return self.queued > 0 and not any(
+            len(found[0]) for queue in self.queues.values() if (found := queue.ready(bound, 1))
+        )
+
     def lagging(self) -> list[Input]:
         """Return the inputs that the others wait for."""
         bound = self.bound

@@ -111,7 +111,8 @@ async def test_a_group_that_another_owner_took_on_is_no_lost_changelog(
         with pytest.raises(ProducerFenced):
             await delivery.start_positions(assigned, {}, dict.fromkeys(assigned, 8))
     finally:
-        delivery._committing.cancel()
+        for task in delivery._tasks:
+            task.cancel()
         await delivery._committer.stop()
         await another.vanish()
 
