@@ -113,6 +113,7 @@ async def test_a_group_that_another_owner_took_on_is_no_lost_changelog(
     finally:
         for task in delivery._tasks:
             task.cancel()
+        await delivery._control.stop()
         await delivery._committer.stop()
         await another.vanish()
 

@@ -464,7 +464,8 @@ class SimulatedConsumer:
         return state.position
 
     async def getmany(self, *tps: TopicPartition, timeout_ms: int = 0) -> dict[TopicPartition, list[Stored]]:
-        return await self._fetcher.fetched_records(tps, timeout_ms / 1000)
+        wanted = tps or self._subscription.assignment.tps
+        return await self._fetcher.fetched_records(wanted, timeout_ms / 1000)
 
     async def end_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the last stable offsets for a committed reader, else the high watermarks."""

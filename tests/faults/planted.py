@@ -94,8 +94,8 @@ BUGS: Final = (
     ),
     Bug(
         "the position passes rejects that are not yet dead letters",
-        partition.Partition.offer,
-        "if passed := [(topic, reject) for reject in queue.passed_rejects()]",
+        partition.Partition._queue,
+        "if passed := queue.passed_rejects()",
         "if passed := []",
     ),
     Bug(

@@ -278,6 +278,8 @@ class Worker:
                 await self._flow.wait()
             self._network.tell(f"{self.process.name} takes {_shown(poll)}")
             await self._or_die(self.delivery.take(poll))
+            if self.delivery.misplaced:
+                await self._seek()
 
 
 def _shown(poll: Poll) -> str:

@@ -25,7 +25,7 @@ import agents.delivery
 from agents.clients import TRANSACTION_TIMEOUT_MS, Connection
 from agents.delivery import WorkerSettings
 from agents.partition import Partition
-from schemas.topics import INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
+from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
 from tests.faults.broker import Broker
 from tests.faults.clients import CLUSTER, Cluster, SimulatedConsumer, SimulatedProducer
 from tests.faults.group import Group
@@ -166,6 +166,7 @@ class Simulation:
         partitions = self.scenario.world.partitions
         for spec in (*INPUT_TOPICS.values(), *OUTPUT_TOPICS.values(), changelog_topic(APPLICATION)):
             self._broker.create(spec.name, partitions, spec.max_message_bytes)
+        self._broker.create(CONTROL, 1)
         for number, arrival in enumerate(self.scenario.arrivals):
             if arrival.after_ms < 0:
                 self._arrive(arrival, -number - 1)
