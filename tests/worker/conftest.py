@@ -38,7 +38,7 @@ PARTITIONS: Final = 4
 ROOT: Final = Path(__file__).parents[2]
 WORKER: Final = ("-c", "from agents.cli import main; main()", "worker")
 BLOW_TIMEOUT_S: Final = 60.0
-READY_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 120.0
 OPEN_RECORDS_MIN: Final = 10
 """Of a transaction that is hit: one that only takes partitions over has fewer."""
 SLICE_S: Final = 0.003
