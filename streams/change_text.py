@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
+from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE
 from streams.layout import NONE
 from streams.wording import band_text, many, model_text
 
@@ -55,7 +56,8 @@ class ChangeText:
         self._more = [
             words.more.format(n=n - PARTS_TOLD) if n > PARTS_TOLD else "" for n in range(len(parts) + 1)
         ]
-        self._band = lru_cache(maxsize=256)(partial(band_text, words=words))
+        names = (*model.band_names, INSUFFICIENT_EVIDENCE, NOT_APPLICABLE)
+        self._bands, self._words = {name: band_text(name, words) for name in names}, words
 
     def summary(self, old: int, new: int, old_band: str, new_band: str, deltas: Sequence[int]) -> str:
         """Return the sentence of a change.
@@ -68,10 +70,11 @@ class ChangeText:
             deltas: what the score moved by each component, in the order of the model file, then by manual judgement (may be
                 left out); in thousandths.
         """
-        mark, band = self._mark, self._band
+        mark, bands = self._mark, self._bands
+        was = bands.get(old_band) or band_text(old_band, self._words)
         before = self._no_score if old == NONE else tenths_text((old + 50) // 100, mark)
         now = self._no_score if new == NONE else tenths_text((new + 50) // 100, mark)
-        head = f"{self._model} {before} -> {now} ({band(old_band)} -> {band(new_band)})"
+        head = f"{self._model} {before} -> {now} ({was} -> {bands[new_band]})"
         moved = []
         for place, delta in enumerate(deltas):
             if delta >= TOLD:
