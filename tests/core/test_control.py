@@ -240,6 +240,14 @@ def test_events_from_its_instant_on_are_read_under_the_new_policy(when: str, fir
     assert bool(sent(story)) == fires
 
 
+def test_an_event_of_its_very_instant_comes_after_it() -> None:
+    story = run(
+        facts("0 09:00", nps=90), facts("5 00:00", nps=20), login("4 09:00"), login("6 00:00"),
+        until="7 00:00", control=[policy("5 00:00", [TURNED])],
+    )  # fmt: skip
+    assert story.scores == ["0 09:00 90 high by fact", "5 00:00 10 low by model", "5 00:00 80 high by fact"]
+
+
 def test_it_takes_hold_by_the_clock_where_no_event_follows() -> None:
     story = run(facts("0 09:00", nps=90), until="5 00:00", control=[policy("5 00:00", [TURNED])])
     assert story.scores == ["0 09:00 90 high by fact", "5 00:00 10 low by model"]

@@ -140,6 +140,55 @@ def test_a_crash_while_accounts_adopt_a_policy_changes_no_output(
     assert [key for key, value in crashed.changelog if key == b"\0control-before" and value is not None]
 
 
+@pytest.mark.parametrize("day", [24, 25])
+def test_what_a_midnight_did_without_telling_is_kept_for_who_goes_on_with_a_change(
+    program: Program, day: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reason joins an open episode at some midnight, which few rows are written for; then the policy changes."""
+    monkeypatch.setattr("agents.partition.SWEEP_ROWS", 1)
+    rules: Tree = {"risk_page": {"severity": "warning", "quiet_days": 30}, "silence": {}}
+    models = [RETENTION, shipped_model("adoption"), HEALTH]
+    lines = topic(
+        activation(START_MS - DAY_MS, default_policy(rules=rules), *models),
+        activation(START_MS + day * DAY_MS + 7_200_000, default_policy(rules=rules, version=2), *models),
+    )
+    told = []
+    for crash_after in (None, 0):
+        made = quiet_accounts(program)
+        made.partition.take_control(lines)
+        if crash_after is not None:
+            crash_in_the_change(made, crash_after)
+            made.partition.take_control(lines)
+        work_off(made)
+        told.append(by_account([record.value for record in made.outputs]))
+    assert told[1] == told[0]
+    reasons = [reason for each in told[0]["a"] for reason in json.loads(each).get("reasons", ())]
+    assert {reason["rule"] for reason in reasons} == {"risk_page", "silence"}
+
+
+def quiet_accounts(program: Program) -> Machine:
+    """Four that visit every day, at last /cancel, are silent, and come back much later; a fifth moves the clock."""
+    made = machine(program)
+    for day in range(60):
+        for account in "abcd" if day < 10 or day == 59 else "e":
+            path, at_ms = "/cancel" if day == 9 else "/app", START_MS + day * DAY_MS + 1_000
+            body = {"event_id": f"{account}{day}", "account_id": account, "occurred_at": at_ms, "path": path}
+            made.events[Input.PAGE_VISITS].append(json.dumps(body).encode())
+    return made
+
+
+def crash_in_the_change(made: Machine, steps: int) -> None:
+    """Let the second policy take hold, some accounts adopt it, commit, and another owner take over."""
+    offer_all(made)
+    while made.partition.accounts.program.policy.version != 2:
+        made.partition.step(1)
+        made.commit()
+    for _ in range(steps):
+        made.partition.step(1_000)
+    made.commit()
+    made.take_over(random.Random(steps))
+
+
 @pytest.mark.parametrize("begins", [0, 1], ids=["begun under the same", "begun under another"])
 def test_who_owns_a_partition_next_goes_on_under_the_policy_in_force_whatever_its_own_is(
     program: Program, events: Events, whole: list[bytes], begins: int
@@ -289,11 +338,15 @@ def go_on(
     return topic(line(kind, START_MS, "here", **place, **fields))
 
 
-def work_off(made: Machine) -> None:
-    """Offer all that is left, take it, and let the clock stand where it does."""
+def offer_all(made: Machine) -> None:
     for source in Input:
         made.offer(source, len(made.events[source]))
         made.partition.end_reached(source, ENDLESS_MS)
+
+
+def work_off(made: Machine) -> None:
+    """Offer all that is left, take it, and let the clock stand where it does."""
+    offer_all(made)
     while made.partition.step(1_000) or made.partition.due_now():
         pass
     made.commit()
