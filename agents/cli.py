@@ -17,10 +17,11 @@ import msgspec
 
 from agents.control_commands import activate, alerts, dead_letters, diff
 from agents.convert import convert
+from agents.model_commands import models
 from agents.options import instant
 from agents.settings import Settings, unknown_variables
 from agents.simulation.command import simulate
-from schemas.errors import ConfigError, LatidoError
+from schemas.errors import LatidoError
 
 EXIT_PROBLEM = 1
 EXIT_OPERATING_ERROR = 2
@@ -45,6 +46,7 @@ def main() -> None:
 
 main.add_command(simulate)
 main.add_command(convert)
+main.add_command(models)
 main.add_command(alerts)
 main.add_command(dead_letters)
 
@@ -201,38 +203,6 @@ def config() -> None:
     for stray, meant in unknown_variables(os.environ).items():
         advice = f"; did you mean {meant}?" if meant else ""
         click.echo(f"latido: {stray} is set but is no setting{advice}", err=True)
-
-
-@main.group()
-def models() -> None:
-    """Look at models."""
-
-
-@models.command("list")
-@click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
-def models_list(policy: str | None) -> None:
-    """List the models that a policy enables or can enable: shipped ones, and those of LATIDO_MODELS_DIR."""
-    settings = Settings.load()
-    from agents.model_tables import models_table
-
-    click.echo(models_table(policy or settings.policy, settings.models_dir))
-
-
-@models.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
-def models_check(files: tuple[str, ...]) -> None:
-    """Check models or policies by path or name: every mistake with its line, and the row that an account needs."""
-    settings = Settings.load()
-    from agents.model_tables import file_report
-
-    mistakes = []
-    for file in files:
-        try:
-            click.echo(file_report(file, settings))
-        except ConfigError as error:
-            mistakes.append(str(error))
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
 
 
 @main.group()

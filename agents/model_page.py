@@ -6,7 +6,7 @@ import re
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
-from agents.model_tables import weight_by_fact, weight_of_events
+from agents.model_tables import curve_text, level_text, weight_by_fact, weight_of_events
 from agents.program import known_models, load_model
 from schemas.words_en import ENGLISH
 from streams.change_text import metric_text
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.resources.abc import Traversable
 
-    from schemas.model_file import Component, Level, ModelFile
+    from schemas.model_file import ModelFile
 
 WIDTH: Final = 110
 MISSING: Final = {
@@ -76,7 +76,7 @@ def _section(model: ModelFile, text: str) -> Iterator[str]:
                 f"`{part.name}`",
                 str(part.weight),
                 metric_text(part.metric, ENGLISH),
-                _curve(part),
+                curve_text(part),
                 remarks.get(part.name, ""),
             )
             for group in model.dimensions
@@ -84,7 +84,10 @@ def _section(model: ModelFile, text: str) -> Iterator[str]:
         ),
     )
     for name, axis in zip(model.grid or ("bands",), model.levels, strict=True):
-        yield fill(f"{name.capitalize()}: {'; '.join(map(_level, axis))}.", WIDTH)
+        yield fill(
+            f"{name.capitalize()}: {'; '.join(f'`{level.name}` {level_text(level)}' for level in axis)}.",
+            WIDTH,
+        )
     services = [(band.name, band.service) for band in model.bands or [] if band.service]
     if services:
         yield _table(("band", "service"), services)
@@ -96,17 +99,6 @@ def _section(model: ModelFile, text: str) -> Iterator[str]:
         + (f" Facts add {facts}." if facts else ""),
         WIDTH,
     )
-
-
-def _curve(part: Component) -> str:
-    if part.table is not None:
-        return ", ".join(f"{name} {points:g}" for name, points in part.table.items())
-    kind, anchors = ("ramp", part.ramp) if part.ramp else ("steps", part.steps or [])
-    return f"{kind} " + ", ".join(f"{x:g}: {y:g}" for x, y in anchors)
-
-
-def _level(level: Level) -> str:
-    return f"`{level.name}` {'from' if level.closed == 'left' else 'above'} {level.start:g}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> str:

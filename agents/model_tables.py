@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.settings import Settings
-    from schemas.model_file import Dimension, ModelFile
+    from schemas.model_file import Component, Dimension, Level, ModelFile
     from schemas.policy import Policy
     from streams.layout import Layout
 
@@ -88,6 +88,19 @@ def _model_row(model: ModelFile, enabled: str, source: str) -> list[str]:
 def bands_text(model: ModelFile) -> str:
     """Return a model's bands in rising order, of a grid those of both axes."""
     return " x ".join(" < ".join(band.name for band in axis) for axis in model.levels)
+
+
+def curve_text(part: Component) -> str:
+    """Return how a component's metric becomes points: ``ramp 0: 0, 16: 100``."""
+    if part.table is not None:
+        return ", ".join(f"{name} {points:g}" for name, points in part.table.items())
+    kind, anchors = ("ramp", part.ramp) if part.ramp else ("steps", part.steps or [])
+    return f"{kind} " + ", ".join(f"{x:g}: {y:g}" for x, y in anchors)
+
+
+def level_text(level: Level) -> str:
+    """Return where a band or a level of an axis begins: ``from 50``, or ``above 50`` if a score of 50 is below it."""
+    return f"{'from' if level.closed == 'left' else 'above'} {level.start:g}"
 
 
 def size_text(model: ModelFile) -> str:
