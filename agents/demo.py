@@ -21,7 +21,7 @@ from rich.live import Live
 
 from agents.live_view import Picture
 from agents.mockbroker import MockBroker
-from agents.program import load_policy
+from agents.program import policy_with_models
 from agents.settings import Settings
 from agents.topics import all_topics, create_topics
 from schemas.errors import BrokerError
@@ -56,6 +56,8 @@ def demo(seconds: float | None, broker: str | None, seed: int) -> None:
     with ExitStack() as stack, suppress(KeyboardInterrupt):
         stage = Stage(stack, broker, seed)
         stage.show(seconds)
+    if stage and (apart := stage.picture.disagreements.widest()):
+        click.echo(f"two models disagree on {apart}")
     click.echo(stage.summary() if stage else "stopped before the view started")
 
 
@@ -67,7 +69,8 @@ class Stage:
         address = broker or stack.enter_context(MockBroker()).address
         prefix = f"demo-{uuid.uuid4().hex[:6]}-"
         self.settings = Settings(broker=address, topic_prefix=prefix, application_id="demo", datadir=folder)
-        self.picture, self.started = Picture(load_policy("default").models[0]), 0.0
+        _, models = policy_with_models("default")
+        self.picture, self.started = Picture([model for model, _ in models]), 0.0
         click.echo(
             f"seed {seed}: writing 90 days of a simulated company to {address}, then starting the worker"
         )
@@ -115,7 +118,8 @@ class Stage:
         consumer = Consumer({**settings, "isolation.level": "read_committed"})
         from confluent_kafka import TopicPartition  # noqa: PLC0415
 
-        names = (prefix + name for name in (*SHOWN, *(spec.name for spec in INPUT_TOPICS.values())))
+        inputs = (spec.name for spec in INPUT_TOPICS.values())
+        names = (prefix + name for name in (*SHOWN, Output.ACCOUNTS, *inputs))
         consumer.assign([TopicPartition(name, p, 0) for name in names for p in range(PARTITIONS)])
         return consumer
 
@@ -166,7 +170,9 @@ class Stage:
             if message.error() is not None:
                 continue
             topic = str(message.topic()).removeprefix(self.settings.topic_prefix)
-            if topic in SHOWN:
+            if topic == Output.ACCOUNTS:
+                self.picture.view(message.value() or b"")
+            elif topic in SHOWN:
                 payload: dict[str, Any] = json.loads(message.value() or b"")
                 line = self.picture.take(topic, payload)
                 lines += [line] if line else []

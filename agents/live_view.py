@@ -1,15 +1,24 @@
-"""What the demo shows: events per second, accounts by band of the headline model, latest score changes, open episodes."""
+"""What the demo shows: events per second, accounts by band, latest score changes, open episodes, a disagreement of models."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
+from agents.disagreement import Disagreements
+from schemas.outputs import AccountView
 from schemas.topics import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.model_file import ModelFile
 
 CHANGES_SHOWN: Final = 8
 EPISODES_SHOWN: Final = 8
@@ -18,8 +27,10 @@ EPISODES_SHOWN: Final = 8
 class Picture:
     """Everything seen so far, bounded: one band per account, the latest changes, the open episodes."""
 
-    def __init__(self, headline: str) -> None:
-        self._headline = headline
+    def __init__(self, models: Sequence[ModelFile]) -> None:
+        """Take the models in force; the first is the headline."""
+        self._headline = models[0].model
+        self.disagreements = Disagreements(models)
         self.bands: dict[str, str] = {}
         self.open: dict[tuple[str, str], dict[str, Any]] = {}
         self.changes: deque[dict[str, Any]] = deque(maxlen=CHANGES_SHOWN)
@@ -47,6 +58,10 @@ class Picture:
             f"{payload['summary']}"
         )
 
+    def view(self, value: bytes) -> None:
+        """Take the view of an account."""
+        self.disagreements.take(msgspec.json.decode(value, type=AccountView))
+
     def render(self, events_per_s: float, events: int) -> Group:
         """Return the picture for a terminal."""
         head = Table.grid(padding=(0, 3))
@@ -68,8 +83,10 @@ class Picture:
         for (topic, account), payload in latest[:EPISODES_SHOWN]:
             kind = "good news" if topic == Output.OPPORTUNITIES else payload["severity"]
             episodes.add_row(payload["since"][:10], account, kind, payload["summary"])
+        apart = self.disagreements.widest() or "none as far as is known"
         return Group(
             Panel(head, title="latido"),
+            Panel(Text(apart), title="where two models disagree most"),
             Panel(changes, title="latest score changes"),
             Panel(episodes, title=f"open episodes ({len(self.open)})"),
         )
