@@ -341,6 +341,24 @@ def test_policies_follow_each_other_and_of_one_instant_only_the_last_counts() ->
     assert story.scores == ["0 09:00 90 high by fact", "5 00:00 10 low by model", "7 00:00 90 high by model"]
 
 
+def test_what_comes_late_after_it_is_judged_at_its_instant_at_the_earliest() -> None:
+    story = run(
+        facts("0 09:00", nps=90), facts("5 00:00:30", nps=1) | {"account_id": "next"},
+        facts("4 23:59", nps=20), facts("4 23:58", nps=30) | {"account_id": "new"},
+        until="6 00:00", control=[policy("5 00:00", [TURNED])],
+    )  # fmt: skip
+    told = [
+        f"{change['account_id']} {text}" for change, text in zip(story.changes, story.scores, strict=True)
+    ]
+    assert told == [
+        "acme 0 09:00 90 high by fact",
+        "acme 5 00:00 10 low by model",
+        "next 5 00:00:30 99 high by fact",
+        "acme 5 00:00 80 high by fact",
+        "new 5 00:00 70 high by fact",
+    ]
+
+
 def test_a_first_policy_may_count_from_before_the_first_event() -> None:
     story = run(
         facts("0 09:00", nps=90),
