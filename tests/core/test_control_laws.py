@@ -166,6 +166,27 @@ def test_what_a_midnight_did_without_telling_is_kept_for_who_goes_on_with_a_chan
     assert {reason["rule"] for reason in reasons} == {"risk_page", "silence"}
 
 
+@pytest.mark.parametrize("crash_after", [None, 3, 6])
+def test_a_silence_of_the_very_midnight_of_a_change_is_told_by_the_next_owner_too(
+    program: Program, crash_after: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.partition.SWEEP_ROWS", 1)
+    rules: Tree = {"silence": {}}
+    lines = topic(
+        activation(START_MS - DAY_MS, default_policy(rules=rules), RETENTION),
+        activation(START_MS + 24 * DAY_MS, default_policy(rules=rules, version=2), RETENTION),
+    )
+    made = quiet_accounts(program)
+    made.partition.take_control(lines)
+    if crash_after is not None:
+        crash_in_the_change(made, crash_after)
+        made.partition.take_control(lines)
+    work_off(made)
+    alerts = [json.loads(record.value) for record in made.outputs if record.topic == "disengagements"]
+    fired = [(a["account_id"], a["effective_at"]) for a in alerts if a["status"] == "firing"]
+    assert sorted(fired) == [(account, "2026-03-25T00:00:00.000Z") for account in "abcd"]
+
+
 def quiet_accounts(program: Program) -> Machine:
     """Four that visit every day, at last /cancel, are silent, and come back much later; a fifth moves the clock."""
     made = machine(program)
