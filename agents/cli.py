@@ -166,11 +166,11 @@ def explain(
     from agents.program import load_program, speaking
 
     program = load_program(policy or settings.policy, settings.models_dir)
-    if language is not None:
-        program = speaking(program, language)
     state = from_files(files, program, account) if files else from_changelog(settings, program, account)
+    if language is not None:
+        state = state._replace(program=speaking(state.program, language))
     told = explained(state, days)
-    click.echo(msgspec.json.encode(told) if as_json else explanation_text(told, program.words))
+    click.echo(msgspec.json.encode(told) if as_json else explanation_text(told, state.program.words))
 
 
 @main.command()

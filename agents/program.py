@@ -12,7 +12,9 @@ from schemas.errors import ConfigError
 from schemas.model_file import ModelFile
 from schemas.policy import Policy, Rules
 from schemas.yaml_file import parse_yaml
+from streams.change_text import ChangeText
 from streams.plan import Program, compile_program
+from streams.wording import CATALOGUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -95,8 +97,9 @@ def load_program_of(model: str, policy: str, models_dir: Path | None = None) -> 
 
 def speaking(program: Program, language: Language) -> Program:
     """Return a program that computes the same and says it in another language."""
-    policy = program.policy.model_copy(update={"language": language})
-    return compile_program(policy, program.models, program.zones)
+    words, policy = CATALOGUES[language], program.policy.model_copy(update={"language": language})
+    texts = tuple(ChangeText(model, words) for model in program.models)
+    return program._replace(policy=policy, words=words, texts=texts)
 
 
 def policy_with_models(

@@ -343,6 +343,9 @@ def test_numbers_are_short(number: float, text: str) -> None:
 def test_a_number_that_reads_as_one_has_a_singular_noun() -> None:
     assert many(1.001, ENGLISH.days, ENGLISH) == "1 day"
     assert many(0.5, ENGLISH.days, ENGLISH) == "0.5 days"
+    assert [many(n, SPANISH.days, SPANISH) for n in (0, 0.5, 1, 1.5, 2)] == [
+        "0 días", "0,5 días", "1 día", "1,5 días", "2 días",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("topic", [Output.DISENGAGEMENTS, Output.OPPORTUNITIES])

@@ -302,6 +302,12 @@ def test_a_model_of_ones_own_is_told_in_either_language_by_its_own_names_of_mode
     assert told == "ours 50 -> 80 (perdida -> all well): silencio frente a su ritmo habitual (+30)."
 
 
+def test_a_band_of_an_earlier_version_keeps_its_name() -> None:
+    told = change(-7_500, old_band="at_risk", words=SPANISH)
+    assert told.startswith("Retención 72,5 -> 65 (en riesgo -> enfriándose): ")
+    assert change(old_band="all_well").startswith("Retention 72.5 -> 65 (all well -> cooling)")
+
+
 @pytest.mark.parametrize(
     ("old", "text"), [(0, "0"), (49, "0"), (50, "0.1"), (950, "1"), (62_349, "62.3"), (100_000, "100")]
 )

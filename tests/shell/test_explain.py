@@ -30,6 +30,7 @@ from agents.settings import Settings
 from agents.simulation import Company, Rates, Span
 from agents.simulation.lines import recorded_line
 from agents.topics import create_topics
+from schemas.control import content_hash
 from schemas.errors import AccountError, StateError
 from schemas.words_en import ENGLISH
 from schemas.words_es import SPANISH
@@ -374,6 +375,23 @@ def test_the_language_is_an_option_of_the_command(policy: Path, tmp_path: Path) 
     assert "acme: cliente, días" in CliRunner().invoke(main, arguments).output
 
 
+def test_the_language_is_that_of_the_option_also_under_a_policy_that_took_hold(
+    program: Program, policy: Path, tmp_path: Path
+) -> None:
+    taken = program.policy.model_copy(update={"policy": "taken", "version": 3}).model_dump(mode="json")
+    models = [model.model_dump(mode="json", by_alias=True) for model in program.models]
+    at = (START + timedelta(days=50)).isoformat()
+    control = {
+        "type": "control", "kind": "policy", "id": "one", "effective_at": at, "policy": taken, "models": models,
+        "hash": content_hash(taken, models),
+    }  # fmt: skip
+    path = recording(tmp_path, [control])
+    arguments = ["--policy", str(policy), "--language", "es", "--days", "1", "--files", str(path)]
+    done = CliRunner().invoke(main, ["explain", "acme", *arguments])
+    assert "política taken versión 3" in done.output
+    assert "Pierde sobre todo por: " in done.output
+
+
 def component(
     name: str, weight: int, points: float | None, value: float | str = 1, unit: str = ""
 ) -> ComponentTold:
@@ -388,7 +406,7 @@ def test_what_costs_most_goes_by_weight_and_missing_points_and_what_holds_up_is_
         component("a", 10, 60, 0.25, "1"),  # costs 400
         component("b", 50, 90.25, "yes"),  # costs 487.5
         component("c", 5, 10),  # costs 450
-        component("d", 1, 0),  # costs 100: the fourth, and below the middle
+        component("d", 1, 10),  # costs 90: the fourth, and below the middle
         component("e", 90, None),
         component("f", 2, 100, 1.0, "usual gaps"),  # costs nothing, gives 200
         component("g", 3, 100, 2.5, "usual gaps"),  # gives 300
