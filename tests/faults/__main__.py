@@ -28,12 +28,21 @@ def main() -> int:
     arguments = parser.parse_args()
     use_cache()
     print("loading the core (compiled on first use, about 15 s)", file=sys.stderr, flush=True)
+    _compile()
     if arguments.seed is not None:
         return _replay(arguments.seed)
     if arguments.planted:
         return _find_planted()
     first = secrets.randbits(30) if arguments.first is None else arguments.first
     return _run(first, arguments.seeds)
+
+
+def _compile() -> None:
+    """Compile before the first seed: within one, writing the compiler's cache would draw from its chance."""
+    from agents.program import load_program
+    from agents.warm import compile_core
+
+    compile_core(load_program("default"))
 
 
 def _run(first: int, seeds: int) -> int:
