@@ -121,12 +121,10 @@ def add_amount(cells: Cells, plan: Plan, row: int, mask: int, day: int, amount: 
 
 @kernel
 def tile(cells: Cells, plan: Plan, row: int, ring: int, number: int) -> int:
-    """Return the count of tile ``number`` of a ring."""
-    offset, width = plan.rings[ring, RING_OFFSET], plan.rings[ring, RING_WIDTH]
-    if width == WIDE:
+    """Return the count of tile ``number`` of a ring that counts."""
+    offset = plan.rings[ring, RING_OFFSET]
+    if plan.rings[ring, RING_WIDTH] == WIDE:
         return int64(cells.u16[row, offset + number])
-    if width == BITS:
-        return get_bit(cells.u8[row], offset, number)
     return int64(cells.u8[row, offset + number])
 
 
@@ -134,9 +132,8 @@ def tile(cells: Cells, plan: Plan, row: int, ring: int, number: int) -> int:
 def cells_sum(cells: npt.NDArray[np.uint16], first: int, count: int) -> tuple[int, int]:
     """Return the sum of some cells of a row, and how many of them are above zero."""
     total, above = int64(0), int64(0)
-    for i in range(
-        np.uint64(first), np.uint64(first + count)
-    ):  # of no sign: negative indices need not be looked for
+    # Numbers without a sign: negative indices need not be looked for.
+    for i in range(np.uint64(first), np.uint64(first + count)):
         cell = int64(cells[i])
         total += cell
         above += cell > 0

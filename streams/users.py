@@ -59,7 +59,7 @@ def users(cells: Cells, plan: Plan, row: int, window: int, longer: int) -> tuple
     buckets, few, many = cells.u8[row, first : first + BUCKETS], int64(0), int64(0)
     begin, end, old = marks(today, window)
     longer_begin, longer_end, longer_old = marks(today, longer)
-    for i in range(np.uint64(BUCKETS)):  # of no sign: negative indices need not be looked for
+    for i in range(np.uint64(BUCKETS)):  # without a sign: negative indices need not be looked for
         cell = int64(buckets[i])
         few += (begin <= cell < end) | (cell >= old)
         many += (longer_begin <= cell < longer_end) | (cell >= longer_old)
