@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import patch
 
-from agents import batching, clients, commit, delivery, drive, ownership, partition
+from agents import batching, clients, commit, drive, ownership, partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,25 +85,6 @@ BUGS: Final = (
         batching._ConsumerThread._poll,
         "    carrier = next(",
         "    self._positions.update((tp, state.position) for tp, state in ready.items())\n    carrier = next(",
-    ),
-    Bug(
-        "a successor's progress is taken for a lost changelog",
-        delivery.Delivery.start_positions,
-        "await self._ownership.confirm()",
-        "pass",
-    ),
-    Bug(
-        "the position passes rejects that are not yet dead letters",
-        partition.Partition._queue,
-        "if passed := queue.passed_rejects()",
-        "if passed := []",
-    ),
-    Bug(
-        "what waits is read again after a rebalance",
-        ownership.Ownership._kept,
-        "self.holdings.get(number) or Holding(self._new_partition(number))",
-        "self.holdings[number] if number in self.holdings and not self.holdings[number].input_next.clear()"
-        " else Holding(self._new_partition(number))",
     ),
 )
 

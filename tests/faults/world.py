@@ -380,6 +380,8 @@ class Simulation:
         assert isinstance(port, Partition)
         if port.halted is None and port.clock_ms < self.scenario.until_ms:
             return False
+        if port.queued and not port.waiting:
+            return False  # a halted one still takes what comes before its halt
         for topic, spec in INPUT_TOPICS.items():
             log = self._broker.logs[TopicPartition(spec.name, number)]
             if log.read(holding.input_next.get(topic, 0), 1 << 30, committed=committed).records:
