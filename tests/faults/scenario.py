@@ -82,7 +82,7 @@ def scenario(seed: int) -> Scenario:
     end_ms = max(time_ms for time_ms, _ in timed)
     isolation = rng.choice(["read_uncommitted", "read_committed"])
     if family is Family.HISTORY:
-        arrivals = [*_history(rng, timed, end_ms, is_held=isolation == "read_committed")]
+        arrivals = [*_history(rng, timed, end_ms, isolation, may_be_open=True)]
         begin_ms = end_ms + 10 * 60_000
         world = world._replace(until_ms=end_ms)
         return Scenario(family, world, program(world), isolation, begin_ms, end_ms, arrivals, [])
@@ -91,7 +91,7 @@ def scenario(seed: int) -> Scenario:
     begin_ms, until_ms = midnight_ms - LIVE_BEFORE_MS - 2_000, midnight_ms + LIVE_AFTER_MS
     world = world._replace(policy=world.policy | {"grace_s": rng.choice([1, 2])}, until_ms=until_ms)
     timed = [(time_ms, record) for time_ms, record in timed if record.value != b"{"]
-    arrivals = [*_history(rng, timed, end_ms, is_held=False)]
+    arrivals = [*_history(rng, timed, end_ms, isolation, may_be_open=False)]
     feed = Feed(rng, world, begin_ms, midnight_ms, family, is_held=rng.random() < 0.7)
     arrivals += feed.arrivals()
     return Scenario(family, world, program(world), isolation, begin_ms, until_ms, arrivals, feed.active)
@@ -122,9 +122,10 @@ def _in_order(records: list[Recorded]) -> list[tuple[int, Recorded]]:
 
 
 def _history(
-    rng: Random, timed: list[tuple[int, Recorded]], end_ms: int, *, is_held: bool
+    rng: Random, timed: list[tuple[int, Recorded]], end_ms: int, isolation: str, *, may_be_open: bool
 ) -> Iterator[Arrival]:
     """Cut what lies in each input into batches, some aborted and sent again, the last perhaps held open for a while."""
+    is_hidden = isolation == "read_committed"
     lanes: dict[TopicPartition, list[Stored]] = {}
     for _, record in timed:
         tp = TopicPartition(INPUT_TOPICS[record.input].name, record.partition)
@@ -136,9 +137,11 @@ def _history(
             if not transactional:
                 yield Arrival(NOBODY, tp, batch)
                 continue
-            if rng.random() < 0.15:
+            if rng.random() < 0.15 and is_hidden:  # else the days of the batch would be read twice
                 yield Arrival(NOBODY, tp, batch, 0, commit=False)
-            held_ms = rng.randint(0, 2_500) if is_held and not rows and rng.random() < 0.6 else 0
+            held_ms = (
+                rng.randint(0, 2_500) if is_hidden and may_be_open and not rows and rng.random() < 0.6 else 0
+            )
             yield Arrival(NOBODY, tp, batch, held_ms)
 
 
