@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 REQUEST_TIMEOUT_S: Final = 0.8
 RETRY_S: Final = 0.02
-NEVER_FAILS: Final = frozenset({"Fetch", "JoinGroup", "Heartbeat"})
+NEVER_FAILS: Final = frozenset({"Fetch", "JoinGroup", "Heartbeat", "LeaveGroup"})
 """Of these only the time varies: aiokafka asks them again by itself, for ever."""
 
 
