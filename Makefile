@@ -16,20 +16,23 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 # The stamps: what is installed is installed again only when a lock or the project's own metadata changed.
-# Without byte-compiling, because most of what is installed is never imported.
+# Without byte-compiling, because most of what is installed is never imported. Without dependencies, because a lock names
+# them all: pip would look for the newest release of one that is asked for with an extra, and refuse it for want of a hash.
 $(VENV)/.run: requirements/build.txt requirements/run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "latido needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
 	  echo "Name another one: make PYTHON=python3.12 ..."; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "making $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing what latido runs on, by hash ..."
-	@$(PIP) install --no-compile --require-hashes -r requirements/build.txt -r requirements/run.txt
+	@$(PIP) install --no-compile --no-deps --require-hashes -r requirements/build.txt -r requirements/run.txt
 	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
+	@$(PIP) check
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@echo "installing what tests it, by hash ..."
-	@$(PIP) install --no-compile --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-compile --no-deps --require-hashes -r requirements/dev.txt
+	@$(PIP) check
 	@touch $@
 
 setup: $(VENV)/.run ## Make the environment that runs latido

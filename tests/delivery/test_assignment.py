@@ -9,7 +9,7 @@ import pytest
 from aiokafka.errors import ProducerFenced
 from faust.types import TP
 
-from agents.delivery import Delivery, WorkerSettings
+from agents.delivery import SILENT_MAX_S, Delivery, WorkerSettings
 from agents.ownership import TransactionFence
 from agents.ports import NullObserver
 from schemas.errors import StateError
@@ -90,6 +90,31 @@ def _assert_ready_when_the_clock_is_near(delivery: Delivery) -> None:
     assert delivery.unready(NOW_MS) == "partition 0 is halted by records of tickets that were rejected"
     port.clock_ms = NOW_MS - 180_000
     assert delivery.unready(NOW_MS) is None
+
+
+async def test_a_long_wait_for_the_group_is_no_silence_of_the_consumer(
+    make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
+) -> None:
+    """
+    worker   starts ~~~ waits for the group, recovers: longer than a silence may be ~~~ begins ~~~ silence: dead
+    """
+    application = make_application(1)
+    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
+    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
+    await delivery.start()
+    try:
+        assigned = {TP(application.input(topic), 0) for topic in Input}
+        await delivery.on_assigned(assigned)
+        delivery.drive.alive_s -= 2 * SILENT_MAX_S
+        await delivery.start_positions(assigned, {}, {})
+        delivery._refuse_silence()
+        began_s = delivery.drive.alive_s
+        delivery.drive.alive_s -= 2 * SILENT_MAX_S
+        with pytest.raises(TimeoutError, match="no poll for 60 s"):
+            delivery._refuse_silence()
+        delivery.drive.alive_s = began_s
+    finally:
+        await delivery.stop()
 
 
 async def test_a_group_that_another_owner_took_on_is_no_lost_changelog(

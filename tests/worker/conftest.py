@@ -59,9 +59,10 @@ class Bench:
 
     def __init__(self, broker: str, folder: Path, partitions: int = PARTITIONS) -> None:
         self.folder = folder
-        self.settings = Settings(
-            broker=broker, topic_prefix=f"t{uuid.uuid4().hex[:8]}-", application_id="app"
-        )
+        own = uuid.uuid4().hex[
+            :8
+        ]  # a group of its own too: the broker waits for static members of one that are gone
+        self.settings = Settings(broker=broker, topic_prefix=f"t{own}-", application_id=f"app{own}")
         create_topics(self.settings, partitions=partitions, replication=1)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.seen: Messages = defaultdict(list)

@@ -69,7 +69,11 @@ def test_state_of_another_partition_count_is_refused(bench: Bench, kafka: KafkaS
     bench.start("w1")
     bench.read(60, until=1)
     assert bench.stop("w1") == 0
-    grow(bench, kafka, [spec.name for spec in all_topics("app") if spec.partitions is None])
+    grow(
+        bench,
+        kafka,
+        [spec.name for spec in all_topics(bench.settings.application_id) if spec.partitions is None],
+    )
     message = refusal(bench)
     assert "The account table was written for 4 partitions, the input topics have 8 now." in message
     assert "LATIDO_APPLICATION_ID" in message
