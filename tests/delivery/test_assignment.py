@@ -95,9 +95,7 @@ def _assert_ready_when_the_clock_is_near(delivery: Delivery) -> None:
 async def test_a_long_wait_for_the_group_is_no_silence_of_the_consumer(
     make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
 ) -> None:
-    """
-    worker   starts ~~~ waits for the group, recovers: longer than a silence may be ~~~ begins ~~~ silence: dead
-    """
+    """worker   starts ~~~ waits for the group, recovers: longer than a silence may be ~~~ begins ~~~ silence: dead"""
     application = make_application(1)
     settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
     delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
