@@ -44,10 +44,11 @@ demo: $(VENV)/.run ## Run a simulated company through the real worker, with a li
 
 test: coverage other-tests ## Run all tests; on a real Kafka too where Java and Maven are present
 
+PARALLEL := -n auto --dist worksteal
 EDGES := tests/auditor/test_kernel_agrees.py::test_a_history_concentrated_on_edges_ends_alike_in_every_output_reject_and_note
 
 compiled: $(VENV)/.dev ## Run the tests of the core and the auditor's edges compiled, with checked bounds
-	LATIDO_TEST_COMPILED=1 NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest tests/core tests/scenarios tests/models/test_laws.py $(EDGES)
+	LATIDO_TEST_COMPILED=1 NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(PARALLEL) tests/core tests/scenarios tests/models/test_laws.py $(EDGES)
 
 lint: $(VENV)/.dev ## Check style and format
 	$(BIN)/ruff check
@@ -67,10 +68,11 @@ format: $(VENV)/.dev ## Format the code
 COVERING := tests/core tests/contracts tests/models tests/fuzz tests/auditor/test_rulings.py tests/auditor/test_records.py
 
 coverage: $(VENV)/.dev ## Run the tests that must take every branch of the core, and measure it
-	$(BIN)/python -m pytest $(COVERING) $(EDGES) --cov --cov-report=term
+	$(BIN)/python -m pytest $(PARALLEL) $(COVERING) $(EDGES) --cov --cov-report=term
 
-other-tests: $(VENV)/.dev ## Run the tests that `make coverage` does not run
-	$(BIN)/python -m pytest $(COVERING:%=--ignore=%) --deselect $(EDGES)
+other-tests: $(VENV)/.dev ## Run the tests that `make coverage` does not run; one by one those on a real Kafka, where time matters
+	$(BIN)/python -m pytest $(PARALLEL) -m "not kafka" $(COVERING:%=--ignore=%) --deselect $(EDGES)
+	$(BIN)/python -m pytest -m kafka $(COVERING:%=--ignore=%)
 
 fuzz: $(VENV)/.dev ## Judge records and files that nobody would write (INPUTS=n)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

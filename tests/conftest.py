@@ -41,6 +41,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 MISSING: Final = pytest.StashKey[ServerMissing]()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real Kafka through a fixture, too."""
+    for item in items:
+        if "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch what servers need before the first test: its time limit is not for downloads."""
     if session.config.option.collectonly or not any(map(_needs_kafka, session.items)):
@@ -52,7 +60,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _needs_kafka(item: pytest.Item) -> bool:
-    return item.get_closest_marker("kafka") is not None or "kafka" in getattr(item, "fixturenames", ())
+    return item.get_closest_marker("kafka") is not None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
