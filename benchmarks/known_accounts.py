@@ -83,7 +83,7 @@ def rows_of(partition: Partition, partitions: int) -> tuple[list[bytes], list[Pa
 
     said: list[Pair] = [(META, b'{"partitions":%d}' % partitions)]
     said += [pair for pair in partition.drain().changelog if pair[0].startswith(LAYOUT)]
-    records = partition.accounts.records_of(np.arange(len(partition.accounts)))
+    records = partition.accounts.packed(np.arange(len(partition.accounts))).pairs()
     return [value for _, value in records if value], said
 
 
