@@ -138,9 +138,8 @@ class RowRecords:
         """Return how many bytes the next one takes as the first of a batch."""
         at = self._next
         key, row, tail = (int(ends[at] - (ends[at - 1] if at else 0)) for ends in self._columns[1::2])
-        parts = (key, row + tail)
-        size = 3 + size_of_varint(0) + sum(size_of_varint(part) + part for part in parts)
-        return size_of_varint(size) + size
+        size: int = 4 + sum(size_of_varint(part) + part for part in (key, row + tail))
+        return size + int(size_of_varint(size))
 
 
 class RecordBatch(BatchBuilder):

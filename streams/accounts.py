@@ -259,16 +259,14 @@ class Accounts:
         values, value_ends = join_values(self.program.layout.fingerprint, self._rows, chosen, self._template)
         keys = list(map(self.keys.__getitem__, rows))
         key_ends = np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))
-        tails = {}
         warming = set(chosen[np.any(self.cells.known[chosen], axis=1)].tolist())
-        if self.cold or warming:
-            for i, row in enumerate(rows):
-                if row in self.cold or row in warming:
-                    tails[i] = join_tail(self.cold.get(row, {}), self._unknown(row))
+        told = enumerate(rows) if self.cold or warming else ()
+        tails = {i: self._tail(row) for i, row in told if row in self.cold or row in warming}
         return PackedRows(np.frombuffer(b"".join(keys), np.uint8), key_ends, values, value_ends, tails)
 
-    def _unknown(self, row: int) -> dict[str, int]:
-        return {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
+    def _tail(self, row: int) -> bytes:
+        unknown = {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
+        return join_tail(self.cold.get(row, {}), unknown)
 
     def learn_layout(self, fingerprint: bytes, description: bytes) -> None:
         """Take the description of a layout under which rows were written.
@@ -333,9 +331,7 @@ class Accounts:
         assert not (cells.changed & WRITTEN).any(), "rows are changed and not yet written"
         rows = self._rows[:count].view(np.uint8).reshape(count, self._rows.itemsize)
         warming = np.nonzero(np.any(cells.known[:count], axis=1))[0].tolist()
-        tails = {
-            row: join_tail(self.cold.get(row, {}), self._unknown(row)) for row in self.cold.keys() | warming
-        }
+        tails = {row: self._tail(row) for row in self.cold.keys() | warming}
         stale = np.nonzero(cells.changed[:count] & STALE)[0].tolist()
         return Snapshot(self.program.layout.fingerprint, self.keys, rows, tails, stale, others)
 
