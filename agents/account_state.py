@@ -69,7 +69,7 @@ def from_files(files: Sequence[Path], program: Program, account: str) -> Account
             f"no event of {account!r} was taken from {places} ({others} other accounts are there{halted}). "
             "Check the id, letter by letter; `latido replay` writes down what was rejected, and why."
         )
-    (record,) = whole.accounts.records_of(np.array([row]))
+    (record,) = whole.accounts.packed(np.array([row])).pairs()
     present_ms = max(whole.clock_ms, int(whole.accounts.cells.i64[row, NOW]))
     return AccountState(whole.accounts.program, account, 0, 1, record, present_ms, whole.halted)
 
@@ -96,7 +96,7 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
         )
     whole = _loaded(program, partition, partitions, list(found.items()))
     now_ms = max(time.time_ns() // 1_000_000, int(whole.accounts.cells.i64[0, NOW]))
-    (record,) = whole.accounts.records_of(np.array([0]))
+    (record,) = whole.accounts.packed(np.array([0])).pairs()
     in_force = whole.accounts.program
     return AccountState(in_force, account, partition, partitions, record, now_ms, whole.halted)
 

@@ -1,4 +1,4 @@
-"""aiokafka's clients as the delivery layer needs them, and the one place that knows its private names.
+"""aiokafka's clients as the delivery layer needs them; this and ``record_batch.py`` alone know its private names.
 
 Pinned to ``aiokafka==0.14.*``; ``tests/delivery/test_private_names.py`` fails loudly on an upgrade.
 """

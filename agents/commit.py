@@ -16,7 +16,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agents.clients import BATCH_BYTES
 from agents.ports import Commit
+from agents.record_batch import RecordBatch, RowRecords
+from schemas.records import NO_ROWS
 from schemas.topics import MIB, Output
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
 
     from agents.ports import DeliveryObserver
-    from schemas.records import Batch, OutputRecord
+    from schemas.records import Batch, OutputRecord, PackedRows
 
     Pair = tuple[bytes, bytes | None]
     Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 IN_FLIGHT_BYTES_MAX: Final = 24 * MIB
 """Unacknowledged bytes of a transaction. aiokafka puts all batches for a broker into one request, and a
 broker closes the connection on a request above 100 MiB."""
-NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 
 
 class DeliveryTopics(NamedTuple):
@@ -49,9 +51,14 @@ class Committer:
     """Writes batches through one transactional producer. Not reentrant: the caller holds a lock."""
 
     def __init__(
-        self, producer: AIOKafkaProducer, topics: DeliveryTopics, observer: DeliveryObserver
+        self,
+        producer: AIOKafkaProducer,
+        topics: DeliveryTopics,
+        observer: DeliveryObserver,
+        compression: str | None = None,
     ) -> None:
         self._producer, self._topics, self._observer = producer, topics, observer
+        self._compression = compression
 
     async def commit(
         self, batches: Iterable[Batch], marks: Mapping[int, Sequence[Pair]] | None = None
@@ -62,13 +69,13 @@ class Committer:
             For each partition written to, the changelog offset after its last record.
         """
         marks = marks or {}
-        work = {batch.partition: batch for batch in batches if batch.changelog or batch.outputs}
+        work = {batch.partition: batch for batch in batches if not batch.is_empty}
         partitions = sorted(work.keys() | marks.keys())
         if not partitions:
             return {}
         started = time.monotonic()
         await self._producer.begin_transaction()
-        shipment = _Shipment(self._producer)
+        shipment = _Shipment(self._producer, self._compression)
         for partition in partitions:
             await self._ship(shipment, partition, work.get(partition), marks.get(partition, ()))
         ends = await shipment.settle()
@@ -92,9 +99,8 @@ class Committer:
     async def _ship(
         self, shipment: _Shipment, partition: int, batch: Batch | None, marks: Sequence[Pair]
     ) -> None:
-        pairs = [*(batch.changelog if batch else ()), *marks]
-        if pairs:
-            await shipment.put_changelog(self._topics.changelog, partition, pairs)
+        rows, pairs = (batch.rows, batch.records) if batch else (NO_ROWS, [])
+        await shipment.put_changelog(self._topics.changelog, partition, rows, [*pairs, *marks])
         for topic, records in _by_topic(batch.outputs if batch else ()).items():
             await shipment.put_outputs(self._topics.outputs[topic], partition, records)
 
@@ -115,22 +121,46 @@ class _Sent(NamedTuple):
 class _Shipment:
     """The batches of one transaction, with a bound on what is unacknowledged."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: AIOKafkaProducer, compression: str | None) -> None:
         self.sent_bytes = 0
         self.counts = {True: 0, False: 0}
-        self._producer = producer
+        self._producer, self._compression = producer, compression
         self._timestamp_ms = time.time_ns() // 1_000_000
         self._in_flight: list[_Sent] = []
         self._in_flight_bytes = 0
         self._changelog_ends: dict[int, int] = {}
 
-    async def put_changelog(self, topic: str, partition: int, pairs: Iterable[Pair]) -> None:
-        """Send changelog records in order."""
-        await self._put(topic, partition, ((key, value, NO_HEADERS) for key, value in pairs), changelog=True)
+    async def put_changelog(
+        self, topic: str, partition: int, rows: PackedRows, pairs: Iterable[Pair]
+    ) -> None:
+        """Send changelog records in order: those of rows, then the others."""
+        batch, left = self._changelog_batch(), RowRecords(rows)
+        while left.count:
+            batch.add_rows(left)
+            if left.count:
+                await self._send(batch, topic, partition, changelog=True)
+                batch = self._changelog_batch()
+        for key, value in pairs:
+            if not batch.add(key, value):
+                await self._send(batch, topic, partition, changelog=True)
+                batch = self._changelog_batch()
+                batch.add(key, value)
+        if batch.record_count():
+            await self._send(batch, topic, partition, changelog=True)
+
+    def _changelog_batch(self) -> RecordBatch:
+        return RecordBatch(BATCH_BYTES, self._compression, self._timestamp_ms)
 
     async def put_outputs(self, topic: str, partition: int, records: Iterable[Record]) -> None:
         """Send output records in order."""
-        await self._put(topic, partition, records, changelog=False)
+        builder = self._producer.create_batch()
+        stamp = self._timestamp_ms
+        for key, value, headers in records:
+            if builder.append(timestamp=stamp, key=key, value=value, headers=headers) is None:
+                await self._send(builder, topic, partition, changelog=False)
+                builder = self._producer.create_batch()
+                builder.append(timestamp=stamp, key=key, value=value, headers=headers)
+        await self._send(builder, topic, partition, changelog=False)
 
     async def settle(self) -> dict[int, int]:
         """Wait until the broker has every batch; return the changelog's next offset by partition.
@@ -146,16 +176,6 @@ class _Shipment:
         self._in_flight.clear()
         self._in_flight_bytes = 0
         return self._changelog_ends
-
-    async def _put(self, topic: str, partition: int, records: Iterable[Record], *, changelog: bool) -> None:
-        builder = self._producer.create_batch()
-        stamp = self._timestamp_ms
-        for key, value, headers in records:
-            if builder.append(timestamp=stamp, key=key, value=value, headers=headers) is None:
-                await self._send(builder, topic, partition, changelog=changelog)
-                builder = self._producer.create_batch()
-                builder.append(timestamp=stamp, key=key, value=value, headers=headers)
-        await self._send(builder, topic, partition, changelog=changelog)
 
     async def _send(self, builder: BatchBuilder, topic: str, partition: int, *, changelog: bool) -> None:
         builder.close()

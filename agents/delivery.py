@@ -110,7 +110,8 @@ class Delivery:
         memo.write_text(transactional_id)
         changelog = settings.topic_prefix + changelog_topic(settings.application_id).name
         outputs = {output: settings.topic_prefix + spec.name for output, spec in OUTPUT_TOPICS.items()}
-        self._committer = Committer(producer, DeliveryTopics(changelog, outputs), self._observer)
+        topics, compression = DeliveryTopics(changelog, outputs), settings.connection.compression
+        self._committer = Committer(producer, topics, self._observer, compression)
         self._ownership = Ownership(
             transactional_id,
             self._committer,

@@ -287,15 +287,15 @@ class Partition:
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
         outputs = self._outputs + self._views(self.accounts.take_evaluated())
-        changelog = self.accounts.take_changed() + self._memory.take_changed()
+        rows, records = self.accounts.take_changed(), self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         beside: dict[bytes, bytes | None] = dict(self.control.take_changed())
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
                 beside[POSITION + b"%d" % topic] = PROGRESS.pack(*progress)
-        if changelog or beside:
+        if len(rows.key_ends) or records or beside:
             self._beside.complete(beside, self.accounts.program)
-        changelog += beside.items()
+        records += beside.items()
         events, self._events, self._committed = self._events, 0, positions
         self._outputs, self._output_bytes = [], 0
         self._observer.on_state(
@@ -308,7 +308,7 @@ class Partition:
             accounts=len(self.accounts),
         )
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
-        return Batch(self.partition, changelog, outputs, offsets, events)
+        return Batch(self.partition, records, outputs, offsets, events, rows)
 
     def _views(self, evaluated: list[int]) -> list[OutputRecord]:
         due = self.accounts.cells.u8[: len(self.accounts), VIEW_DUE]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.clients import BATCH_BYTES
 from agents.partition import Partition
+from agents.record_batch import RecordBatch, RowRecords
 from schemas.records import Chunk
 from schemas.topics import Input
 from streams.clock import ENDLESS_MS
@@ -35,7 +37,9 @@ def _use(program: Program) -> None:
     first.step(1)
     first.merge.clock_ms = 1_900_000_000_000
     first.sweep_all()
-    records = first.drain().changelog
+    batch = first.drain()
+    RecordBatch(BATCH_BYTES, None, 0).add_rows(RowRecords(batch.rows))
+    records = batch.changelog
     second = Partition(program, partition=0, partitions=1, keyed=False)
     second.load([key for key, _ in records], [value for _, value in records])
     second.loaded()

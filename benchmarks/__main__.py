@@ -39,6 +39,13 @@ RECOVERY_ACCOUNTS = 1_000_000
     type=click.Choice(list(worker.JOBS)),
     help="of the worker; all if none is named",
 )
+@click.option(
+    "--feed",
+    type=click.Choice(["company", "storm"]),
+    default="company",
+    show_default=True,
+    help="of the worker: what a simulated company does, at least a day of it; or a day of events, one in ten an alert",
+)
 @click.option("--seconds", default=20, show_default=True, help="of the latency at 1,000 events/s")
 def main(
     parts: tuple[str, ...],
@@ -47,6 +54,7 @@ def main(
     accounts: int,
     runs: int,
     jobs: tuple[str, ...],
+    feed: str,
     seconds: int,
 ) -> None:
     """Measure latido beside a bare read of the same topics in the same run (all PARTS if none is named)."""
@@ -57,7 +65,7 @@ def main(
         folder, broker = Path(name), kafka.broker
         measure: dict[str, Callable[[], None]] = {
             "start": lambda: start(note, broker, folder, runs),
-            "worker": lambda: throughputs(note, broker, folder, jobs, events, accounts, runs),
+            "worker": lambda: throughputs(note, broker, folder, jobs, (feed, events, accounts), runs),
             "latency": lambda: latency(note, broker, folder, seconds, runs),
             "replay": lambda: replay(note, folder, replayed, accounts, runs),
             "midnight": lambda: midnights(note, runs),
@@ -94,19 +102,20 @@ def start(note: Notes, broker: str, folder: Path, runs: int) -> None:
 
 
 def throughputs(
-    note: Notes, broker: str, folder: Path, jobs: tuple[str, ...], events: int, accounts: int, runs: int
+    note: Notes, broker: str, folder: Path, jobs: tuple[str, ...], load: tuple[str, int, int], runs: int
 ) -> None:
-    """Measure the jobs, all if none is named."""
+    """Measure the jobs, all if none is named, under a load: feed, events, accounts."""
     for job in jobs or worker.JOBS:
-        throughput(note, broker, folder, job, events, accounts, runs)
+        throughput(note, broker, folder, job, load, runs)
 
 
 def throughput(
-    note: Notes, broker: str, folder: Path, job: str, events: int, accounts: int, runs: int
+    note: Notes, broker: str, folder: Path, job: str, load: tuple[str, int, int], runs: int
 ) -> None:
     """Measure a job and the bare reads beside it."""
+    feed, events, accounts = load
     found = [
-        worker.throughput(broker, folder, job, events=events, accounts=accounts, seed=run)
+        worker.throughput(broker, folder, job, feed=feed, events=events, accounts=accounts, seed=run)
         for run in range(runs)
     ]
     for name in found[0]:
@@ -114,6 +123,12 @@ def throughput(
     for yardstick in ("getmany", "getmany, limited"):
         ratios = [costs[job].cpu_s_per_million / costs[yardstick].cpu_s_per_million for costs in found]
         note(f"{job} / {yardstick}", ratios, "ratio")
+    note(
+        f"{job}, score changes and reasons of alerts for each event",
+        [costs[job].outputs for costs in found],
+        "",
+        "{:.3f}",
+    )
     note(f"{job}, rate", [costs[job].events_per_s / 1000 for costs in found], "1,000 events/s", "{:.0f}")
     note(f"{job}, peak memory", [costs[job].peak_mib for costs in found], "MiB", "{:.0f}")
 

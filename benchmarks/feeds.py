@@ -1,4 +1,8 @@
-"""Events for benchmarks: four topics in turn, any number of accounts, about 200 bytes an event, in order of time."""
+"""Events for benchmarks: any number of accounts, about 200 bytes an event, in order of time.
+
+``company`` has the mix of `latido simulate --accounts 300 --days 120 --seed 1`: what kinds of events there are and how many
+of them an account has. ``events`` is a storm: all kinds alike, one event in ten raises an alert.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +46,61 @@ PATHS: Final = (
     "/app/automation",
     "/cancel",
 )
+
+PATTERNS: Final = 2_000
+"""So many accounts differ; account n is like account n mod this."""
+EVENTS_A_DAY: Final = 8.4
+"""Of an account, in the mean; the accounts' own rates are lognormal, of this deviation of the logarithm."""
+RATE_DEVIATION: Final = 1.23
+COMPANY_DAYS: Final = 91
+"""The history of the company before what is measured: longer than every window."""
+PAYMENT_DAYS: Final = 14
+"""A payment that is announced is due so much later."""
+USERS: Final = (1, 1, 2, 2, 3, 8)
+SHARES: Final[dict[tuple[int, str], float]] = {
+    (3, "/app/dashboard"): 0.4047, (3, "/app/tasks"): 0.1656, (3, "/app/invoices"): 0.0265,
+    (3, "/app/reports"): 0.0261, (3, "/help/getting-started"): 0.0220, (3, "/app/automations"): 0.0216,
+    (3, "/help/search"): 0.0198, (3, "/app/team"): 0.0376, (3, "/app/forecast"): 0.0137,
+    (3, "/app/integrations"): 0.0120, (3, "/app/settings/profile"): 0.0194, (3, "/app/reports/export"): 0.0116,
+    (3, "/app/settings/api-keys"): 0.0060, (3, "/docs/api"): 0.0054, (3, "/marketplace/insights"): 0.0034,
+    (3, "/pricing"): 0.00108, (3, "/upgrade"): 0.00006, (3, "/help/refund-faq"): 0.00006,
+    (3, "/account/cancel"): 0.00006,
+    (0, ""): 0.1911,
+    (1, "commented"): 0.00183, (1, "resolved"): 0.00150, (1, "opened"): 0.00117, (1, "escalated"): 0.00015,
+    (2, "due"): 0.00229, (2, "succeeded"): 0.00224, (2, "failed"): 0.00013,
+}  # fmt: skip
+"""Of each kind of event and path, action or status among all."""
+
+
+def company(accounts: int, start_ms: int, end_ms: int, seed: int) -> Feed:
+    """Yield what happens to so many accounts, times evenly from ``start_ms`` to ``end_ms``."""
+    rates = np.random.default_rng(0).lognormal(0, RATE_DEVIATION, PATTERNS)[: min(accounts, PATTERNS)]
+    bounds, kinds = np.cumsum(rates / rates.sum()), list(SHARES)
+    shares = np.cumsum(list(SHARES.values()))
+    random = np.random.default_rng(seed)
+    count = company_events(accounts, end_ms - start_ms)
+    for first in range(0, count, BLOCK):
+        size = min(BLOCK, count - first)
+        pattern = np.searchsorted(bounds[:-1], random.random(size))
+        others = random.integers(0, -(-accounts // PATTERNS), size) * PATTERNS
+        who = np.where(pattern + others < accounts, pattern + others, pattern).tolist()
+        what = np.searchsorted(shares[:-1], random.random(size) * shares[-1]).tolist()
+        users = random.integers(0, 8, size).tolist()
+        for i in range(size):
+            n = first + i
+            at = start_ms + (end_ms - start_ms) * n // count
+            kind, word = kinds[what[i]]
+            body = BODIES[kind].format(
+                n=n, user=users[i] % USERS[who[i] % len(USERS)], action=word, status=word, path=word
+            )
+            if word == "due":
+                body += f',"due_at":{at + PAYMENT_DAYS * DAY_MS}'
+            yield INPUTS[kind], *_line(f"e-{n}", TYPES[kind], who[i], at, body), at
+
+
+def company_events(accounts: int, span_ms: int) -> int:
+    """Return how many events so many accounts have in so much time."""
+    return round(accounts * EVENTS_A_DAY * span_ms / DAY_MS)
 
 
 def events(count: int, accounts: int, start_ms: int, end_ms: int, seed: int) -> Feed:

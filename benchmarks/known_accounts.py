@@ -1,9 +1,9 @@
 """Accounts with a history, computed once and known under as many names as are asked for.
 
-Reading the history of a million accounts takes a worker longer than what is to be measured after it. So the rows of ten
-thousand are computed from their events, and put under all names: into a partition, or into the changelog of a worker.
+Reading the history of a million accounts takes a worker longer than what is to be measured after it. So the rows of some
+thousands are computed from their events, and put under all names: into a partition, or into the changelog of a worker.
 
-Run as ``python -m benchmarks.known_accounts BROKER PREFIX POLICY PARTITIONS ACCOUNTS END_MS`` it writes a changelog.
+Run as ``python -m benchmarks.known_accounts BROKER PREFIX POLICY FEED PARTITIONS ACCOUNTS END_MS`` it writes a changelog.
 """
 
 from __future__ import annotations
@@ -39,11 +39,21 @@ def name_of(account: int) -> bytes:
 
 def computed(program: Program, end_ms: int, *feeds_until: tuple[feeds.Feed, int]) -> Partition:
     """Return a partition that has read a history of ``COMPUTED`` accounts until ``end_ms``, and then further feeds."""
+    return _read(program, (feeds.history(COMPUTED, end_ms), end_ms), *feeds_until)
+
+
+def company(program: Program, end_ms: int) -> Partition:
+    """Return a partition that has read the history of every pattern of a company's accounts until ``end_ms``."""
+    start_ms = end_ms - feeds.COMPANY_DAYS * feeds.DAY_MS
+    return _read(program, (feeds.company(feeds.PATTERNS, start_ms, end_ms, seed=0), end_ms))
+
+
+def _read(program: Program, *feeds_until: tuple[feeds.Feed, int]) -> Partition:
     from agents.partition import Partition  # noqa: PLC0415 - after the cache is chosen
 
     partition = Partition(program, partition=0, partitions=1)
     offsets = dict.fromkeys(Input, 0)
-    for feed, until_ms in ((feeds.history(COMPUTED, end_ms), end_ms), *feeds_until):
+    for feed, until_ms in feeds_until:
         offer(partition, offsets, feed)
         for topic in Input:
             partition.end_reached(topic, until_ms)
@@ -73,7 +83,7 @@ def rows_of(partition: Partition, partitions: int) -> tuple[list[bytes], list[Pa
 
     said: list[Pair] = [(META, b'{"partitions":%d}' % partitions)]
     said += [pair for pair in partition.drain().changelog if pair[0].startswith(LAYOUT)]
-    records = partition.accounts.records_of(np.arange(len(partition.accounts)))
+    records = partition.accounts.packed(np.arange(len(partition.accounts))).pairs()
     return [value for _, value in records if value], said
 
 
@@ -84,11 +94,12 @@ def under_names(values: list[bytes], accounts: int) -> Iterator[tuple[list[bytes
         yield keys, values[: len(keys)]
 
 
-def write_changelog(settings: Settings, partitions: int, accounts: int, end_ms: int) -> None:
-    """Write the changelog of accounts whose history ends at ``end_ms``."""
+def write_changelog(settings: Settings, feed: str, partitions: int, accounts: int, end_ms: int) -> None:
+    """Write the changelog of accounts whose history ends at ``end_ms``, before a feed by name."""
     from agents.program import load_program  # noqa: PLC0415
 
-    values, said = rows_of(computed(load_program(settings.policy), end_ms), partitions)
+    history = {"company": company, "storm": computed}[feed]
+    values, said = rows_of(history(load_program(settings.policy), end_ms), partitions)
     topic = settings.topic_prefix + changelog_topic(settings.application_id).name
     producer = Producer(
         {
@@ -107,11 +118,12 @@ def write_changelog(settings: Settings, partitions: int, accounts: int, end_ms: 
         assert left == 0, f"{left} records were not acknowledged"
 
 
-def main(broker: str, prefix: str, policy: str, *numbers: str) -> None:
+def main(broker: str, prefix: str, policy: str, feed: str, *numbers: str) -> None:
     """Write the changelog that the command line names."""
     use_cache()
     partitions, accounts, end_ms = map(int, numbers)
-    write_changelog(Settings(broker=broker, topic_prefix=prefix, policy=policy), partitions, accounts, end_ms)
+    settings = Settings(broker=broker, topic_prefix=prefix, policy=policy)
+    write_changelog(settings, feed, partitions, accounts, end_ms)
 
 
 if __name__ == "__main__":

@@ -38,11 +38,12 @@ LATENCY_ALERT_SHARE: Final = 20
 
 
 class Cost(NamedTuple):
-    """What a run cost: processor seconds per million events, events a second, peak memory in MiB."""
+    """What a run cost: processor seconds per million events, events a second, peak memory in MiB; and outputs per event."""
 
     cpu_s_per_million: float
     events_per_s: float
     peak_mib: float = 0.0
+    outputs: float = 0.0
 
 
 class Waits(NamedTuple):
@@ -94,14 +95,19 @@ class Worker:
 
     def events(self) -> int:
         """Return how many events the worker says it has processed."""
+        return self._counted("latido_events_total")
+
+    def outputs(self) -> int:
+        """Return how many score changes, and reasons of alerts, the worker says it has told."""
+        return self._counted("latido_score_changes_total", "latido_alerts_total")
+
+    def _counted(self, *names: str) -> int:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
         except OSError:
             return 0
-        return sum(
-            round(float(line.rpartition(" ")[2])) for line in lines if line.startswith("latido_events_total")
-        )
+        return sum(round(float(line.rpartition(" ")[2])) for line in lines if line.startswith(names))
 
     def wait_for_line(self, text: str) -> None:
         """Wait until the worker has said ``text``."""
@@ -120,19 +126,27 @@ class Worker:
 
 
 def throughput(
-    broker: str, folder: Path, job: str, *, events: int, accounts: int, seed: int
+    broker: str, folder: Path, job: str, *, feed: str, events: int, accounts: int, seed: int
 ) -> dict[str, Cost]:
-    """Run a job over a backlog of one day; return what it cost, and what bare reads of the same topics cost.
+    """Run a job over a backlog; return what it cost, what bare reads of the same topics cost, and outputs per event.
 
-    Every account has a history, known before the measured events, so that every component has its evidence.
+    The backlog of a ``company`` is at least a day of it, that of a ``storm`` a day of so many events. Every account has a
+    history, known before the measured events, so that every component has its evidence.
     """
     worker = Worker(broker, folder, JOBS[job])
     end_ms = round(time.time() * 1000) - feeds.DAY_MS // 24
-    known = (worker.settings.broker, worker.settings.topic_prefix, worker.settings.policy)
-    run_python(
-        "-m", "benchmarks.known_accounts", *known, *map(str, (PARTITIONS, accounts, end_ms - feeds.DAY_MS))
+    span_ms = feeds.DAY_MS
+    if feed == "company":
+        span_ms = max(span_ms, round(span_ms * events / feeds.company_events(accounts, span_ms)))
+        events = feeds.company_events(accounts, span_ms)
+    known = (worker.settings.broker, worker.settings.topic_prefix, worker.settings.policy, feed)
+    run_python("-m", "benchmarks.known_accounts", *known, *map(str, (PARTITIONS, accounts, end_ms - span_ms)))
+    happens = (
+        feeds.company(accounts, end_ms - span_ms, end_ms, seed)
+        if feed == "company"
+        else feeds.events(events, accounts, end_ms - span_ms, end_ms, seed)
     )
-    feeds.produce(worker.settings, feeds.events(events, accounts, end_ms - feeds.DAY_MS, end_ms, seed))
+    feeds.produce(worker.settings, happens)
     worker.start()
     worker.wait_for(1)
     first, cpu, began = worker.events(), cpu_s(worker.pid), time.perf_counter()
@@ -140,7 +154,9 @@ def throughput(
     seconds = time.perf_counter() - began
     time.sleep(0.5)  # the last transaction
     measured, peak = (events - first) / 1e6, memory_mib(worker.pid)
-    cost = Cost((cpu_s(worker.pid) - cpu) / measured, (events - first) / seconds, peak)
+    cost = Cost(
+        (cpu_s(worker.pid) - cpu) / measured, (events - first) / seconds, peak, worker.outputs() / events
+    )
     worker.stop()
     return {job: cost, "getmany": bare(worker.settings), "getmany, limited": bare(worker.settings, 10_000)}
 

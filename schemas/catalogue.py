@@ -267,16 +267,19 @@ YES_NO: Final = ("no", "yes")
 _LOW_HIGH: Final = ("low", "medium", "high")
 _RATING: Final = (1, 10)
 _PERCENT: Final = (0, 100)
+_REVIEWED: Final = "reached of what was agreed, at the latest business review"
 FACTS: Final[tuple[Fact, ...]] = (
     Fact("kind", "", ("customer", "trial", "partner", "internal", "closed"), "what the account is to us"),
-    Fact("nps", "-100..100", (), "latest net promoter survey"),
-    Fact("csm_sentiment", "", ("good", "neutral", "poor"), "the customer-success manager's judgement"),
-    Fact("arr", "currency a year", (), "annual recurring revenue"),
-    Fact("seats", "seats", (), "seats bought"),
-    Fact("references_given", "references", (), "references and recommendations given"),
-    Fact("savings_pct", "0..100", (), "savings reached of those agreed, at the latest business review"),
-    Fact("efficiency_pct", "0..100", (), "efficiency reached of that agreed, at the latest business review"),
-    Fact("goals_pct", "0..100", (), "goals reached of those agreed, at the latest business review"),
+    Fact("nps", "-100..100", (), "latest net promoter survey", range=(-100, 100), days=365),
+    Fact(
+        "csm_sentiment", "", ("good", "neutral", "poor"), "the customer-success manager's judgement", days=90
+    ),
+    Fact("arr", "currency a year", (), "annual recurring revenue", range=(0, 10**12)),
+    Fact("seats", "seats", (), "seats bought", range=(0, 10_000_000)),
+    Fact("references_given", "references", (), "references and recommendations given", range=(0, 1000)),
+    Fact("savings_pct", "0..100", (), f"savings {_REVIEWED}", range=_PERCENT, days=365),
+    Fact("efficiency_pct", "0..100", (), f"efficiency {_REVIEWED}", range=_PERCENT, days=365),
+    Fact("goals_pct", "0..100", (), f"goals {_REVIEWED}", range=_PERCENT, days=365),
     Fact("time_zone", "zone name", (), "the account's time zone", readable=False),
     Fact("customer_since", "date", (), "day on which it became a customer", readable=False),
     Fact("renewal_date", "date", (), "day on which its contract is renewed or ends", readable=False),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from schemas.topics import Input, Output
@@ -41,18 +42,61 @@ class OutputRecord(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class PackedRows(NamedTuple):
+    """The changelog records of many accounts behind each other, without an object for each.
+
+    ``keys`` and ``values`` (bytes,) uint8 hold theirs, the ends of which are ``key_ends`` and ``value_ends`` (accounts,)
+    int64; ``tails`` what stands behind the value of some, by number.
+    """
+
+    keys: npt.NDArray[np.uint8]
+    key_ends: npt.NDArray[np.int64]
+    values: npt.NDArray[np.uint8]
+    value_ends: npt.NDArray[np.int64]
+    tails: dict[int, bytes]
+
+    def pairs(self) -> list[tuple[bytes, bytes | None]]:
+        """Return them as (key, value)."""
+        keys, values = parts(self.keys, self.key_ends), parts(self.values, self.value_ends)
+        for i, tail in self.tails.items():
+            values[i] += tail
+        return list(zip(keys, values, strict=True))
+
+
+def parts(whole: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> list[bytes]:
+    """Return what lies behind each other, each by itself."""
+    blob, stops = whole.tobytes(), ends.tolist()
+    return [blob[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)] if stops else []
+
+
+NO_ROWS = PackedRows(
+    np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64), {}
+)
+
+
 class Batch(NamedTuple):
     """What one partition has to commit since the last drain: all of it in one transaction, or none of it.
 
-    ``changelog`` holds (key, value) pairs, a value of ``None`` being a tombstone; ``positions`` the last offset
-    of each input that is folded into the rows.
+    ``records`` holds (key, value) pairs of the changelog, a value of ``None`` being a tombstone, ``rows`` those of
+    accounts, which come before them; ``positions`` the last offset of each input that is folded into the rows.
     """
 
     partition: int
-    changelog: list[tuple[bytes, bytes | None]]
+    records: list[tuple[bytes, bytes | None]]
     outputs: list[OutputRecord]
     positions: dict[Input, int]
     events: int
+    rows: PackedRows = NO_ROWS
+
+    @property
+    def changelog(self) -> list[tuple[bytes, bytes | None]]:
+        """All records of the changelog, in order."""
+        return self.rows.pairs() + self.records
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is to be written."""
+        return not (len(self.rows.key_ends) or self.records or self.outputs)
 
 
 class Snapshot(NamedTuple):

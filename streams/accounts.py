@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from schemas.errors import StateError
-from schemas.records import Snapshot
+from schemas.records import PackedRows, Snapshot
 from streams.apply import FACT_UPDATE_COLUMNS
 from streams.cells import (
     AHEAD,
@@ -234,11 +234,11 @@ class Accounts:
         self.cells.changed[evaluated] ^= EVALUATED
         return evaluated.tolist()
 
-    def take_changed(self) -> list[tuple[bytes, bytes | None]]:
+    def take_changed(self) -> PackedRows:
         """Return the changelog records of the rows that are to be written."""
         changed = np.nonzero(self.cells.changed & WRITTEN)[0]
         self.cells.changed[changed] &= EVALUATED
-        return self.records_of(changed)
+        return self.packed(changed)
 
     def unwritten(self) -> npt.NDArray[np.int64]:
         """Return the rows that the changelog does not hold as they are."""
@@ -248,24 +248,25 @@ class Accounts:
         """Return the same accounts, each in the same row, as another program reads what this one writes; not yet ``loaded``."""
         other, mine = Accounts(program), self.program.layout
         other._layouts = {**self._layouts, mine.fingerprint: read_description(describe(mine))}
-        written = self.records_of(np.arange(len(self)))
+        written = self.packed(np.arange(len(self))).pairs()
         other.load([key for key, _ in written], [value for _, value in written])
         other._foreign |= self._foreign
         return other
 
-    def records_of(self, chosen: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes | None]]:
+    def packed(self, chosen: npt.NDArray[np.int64]) -> PackedRows:
         """Return the changelog records of rows."""
         rows: list[int] = chosen.tolist()
-        values = join_values(self.program.layout.fingerprint, self._rows, chosen, self._template)
+        values, value_ends = join_values(self.program.layout.fingerprint, self._rows, chosen, self._template)
+        keys = list(map(self.keys.__getitem__, rows))
+        key_ends = np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))
         warming = set(chosen[np.any(self.cells.known[chosen], axis=1)].tolist())
-        if self.cold or warming:
-            for i, row in enumerate(rows):
-                if row in self.cold or row in warming:
-                    values[i] += join_tail(self.cold.get(row, {}), self._unknown(row))
-        return list(zip(map(self.keys.__getitem__, rows), values, strict=True))
+        told = enumerate(rows) if self.cold or warming else ()
+        tails = {i: self._tail(row) for i, row in told if row in self.cold or row in warming}
+        return PackedRows(np.frombuffer(b"".join(keys), np.uint8), key_ends, values, value_ends, tails)
 
-    def _unknown(self, row: int) -> dict[str, int]:
-        return {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
+    def _tail(self, row: int) -> bytes:
+        unknown = {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
+        return join_tail(self.cold.get(row, {}), unknown)
 
     def learn_layout(self, fingerprint: bytes, description: bytes) -> None:
         """Take the description of a layout under which rows were written.
@@ -330,9 +331,7 @@ class Accounts:
         assert not (cells.changed & WRITTEN).any(), "rows are changed and not yet written"
         rows = self._rows[:count].view(np.uint8).reshape(count, self._rows.itemsize)
         warming = np.nonzero(np.any(cells.known[:count], axis=1))[0].tolist()
-        tails = {
-            row: join_tail(self.cold.get(row, {}), self._unknown(row)) for row in self.cold.keys() | warming
-        }
+        tails = {row: self._tail(row) for row in self.cold.keys() | warming}
         stale = np.nonzero(cells.changed[:count] & STALE)[0].tolist()
         return Snapshot(self.program.layout.fingerprint, self.keys, rows, tails, stale, others)
 

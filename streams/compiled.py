@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numba
 import numpy as np
 
-from streams.linking import Part, Whole, address
+from streams.linking import Part, Whole, address, copy_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
 Function = TypeVar("Function", bound="Callable[..., object]")
 Fields = TypeVar("Fields", bound="tuple[Any, ...]")
@@ -48,8 +50,14 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
     def reference(value: Fields) -> Fields:
         """Return a named tuple of arrays as the kernel passes it on: compiled, by its address on the caller's stack."""
         return value
+
+    def copy(
+        out: npt.NDArray[np.uint8], at: int, data: npt.NDArray[np.uint8], start: int, count: int
+    ) -> None:
+        """Copy ``count`` bytes of ``data``, from ``start`` on, to ``out`` at ``at``; compiled, no bounds are checked."""
+        out[at : at + count] = data[start : start + count]
 else:
-    reference = address
+    reference, copy = address, copy_bytes
 
 
 if TYPE_CHECKING:

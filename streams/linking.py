@@ -126,5 +126,20 @@ def address(_: Any, value: types.NamedTuple) -> Any:
     return Reference(value)(value), generate
 
 
+@intrinsic
+def copy_bytes(_: Any, out: types.Array, at: Any, data: types.Array, start: Any, count: Any) -> Any:
+    """Copy ``count`` bytes of ``data``, from ``start`` on, to ``out`` at ``at``; both are contiguous (bytes,) uint8."""
+    del at, start, count
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, offset, source, first, size = arguments
+        target = context.make_array(signature.args[0])(context, builder, to).data
+        origin = context.make_array(signature.args[2])(context, builder, source).data
+        cgutils.raw_memcpy(builder, builder.gep(target, [offset]), builder.gep(origin, [first]), size, 1)
+        return context.get_dummy_value()
+
+    return types.none(out, types.int64, data, types.int64, types.int64), generate
+
+
 Part, Whole = _compiler(_PartLowering), _compiler(_WholeLowering)
 """Compilers of a kernel function, and of an entry."""

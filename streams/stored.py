@@ -130,8 +130,10 @@ def words_of(rows: Rows) -> npt.NDArray[np.uint32]:
     return rows.view(np.uint32).reshape(len(rows), rows.itemsize // WORD)
 
 
-def join_values(fingerprint: bytes, rows: Rows, chosen: npt.NDArray[np.int64], fresh: Rows) -> list[bytes]:
-    """Return the changelog values of chosen rows, without tails.
+def join_values(
+    fingerprint: bytes, rows: Rows, chosen: npt.NDArray[np.int64], fresh: Rows
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the changelog values of chosen rows behind each other, without tails, (bytes,) uint8, and where each ends.
 
     Args:
         fingerprint: of their layout.
@@ -143,9 +145,7 @@ def join_values(fingerprint: bytes, rows: Rows, chosen: npt.NDArray[np.int64], f
     longest = len(head) + len(words) + -(-len(words) // BITS)
     out, ends = np.empty(len(chosen) * longest, np.uint32), np.empty(len(chosen), np.int64)
     pack(words_of(rows), chosen, words, head, out, ends)
-    stops = (ends * WORD).tolist()
-    blob = out[: ends[-1] if len(ends) else 0].tobytes()
-    return [blob[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)] if stops else []
+    return out[: ends[-1] if len(ends) else 0].view(np.uint8), ends * WORD
 
 
 def join_tail(facts: Mapping[str, ColdFact], unknown: Mapping[str, int]) -> bytes:

@@ -50,5 +50,26 @@ def is_readable(name: str, value: Any) -> bool:
         return is_zone(value)
     if FACT_BY_NAME[name].unit == "date":
         return day_told(value) is not None
-    categories = FACT_BY_NAME[name].values
-    return value in categories if categories else is_number(value)
+    fact = FACT_BY_NAME[name]
+    if fact.values:
+        return value in fact.values
+    if not is_number(value) or fact.range is None:
+        return is_number(value)
+    least, most = fact.range
+    return 1000 * least <= thousandths(value) <= 1000 * most
+
+
+def expiry_ms(name: str, told_ms: int, expires_ms: int | None) -> int | None:
+    """Return when a fact that was told at an instant is not present any more, None if never."""
+    if expires_ms is not None:
+        return expires_ms
+    days = (
+        90 if name.startswith(OVERRIDE_PREFIX) else FACT_BY_NAME[name].days if name in FACT_BY_NAME else None
+    )
+    return None if days is None else told_ms + days * 86_400_000
+
+
+def as_category(name: str, value: Any) -> Any:
+    """Return the category that a value means: of a question, true and false mean yes and no."""
+    is_question = name in FACT_BY_NAME and set(FACT_BY_NAME[name].values) == {"yes", "no"}
+    return {True: "yes", False: "no"}[value] if is_question and isinstance(value, bool) else value

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from schemas.catalogue import (
     CLOSED_KIND,
     DEFAULT_KIND,
-    OVERRIDE_PREFIX,
     SOURCE_BY_NAME,
     Signal,
 )
@@ -22,12 +21,12 @@ from schemas.topics import Input
 from tests.auditor import rhythm, slots
 from tests.auditor.days import local_day
 from tests.auditor.exact import HOUR_MS
-from tests.auditor.facts import day_told, is_readable
-from tests.auditor.slots import FORGOTTEN_MS, Slots
+from tests.auditor.facts import as_category, day_told, expiry_ms, is_readable
 
 if TYPE_CHECKING:
     from tests.auditor.event import Event
     from tests.auditor.settings import Settings
+    from tests.auditor.slots import Slots
 
 VOLUME_CAP, INCIDENT_CAP, AMOUNT_CAP = 65_535, 255, 1 << 53
 MEASURED_CAP, MEASUREMENTS_CAP = (1 << 31) - 1, 65_535
@@ -127,10 +126,8 @@ class History:
 
     def _tell(self, event: Event) -> None:
         for name, value in event.facts.items():
-            expires_ms = event.expires_ms
-            if expires_ms is None and name.startswith(OVERRIDE_PREFIX):
-                expires_ms = event.time_ms + FORGOTTEN_MS
-            self.told[name].append(Told(event.time_ms, value, expires_ms))
+            expires_ms = expiry_ms(name, event.time_ms, event.expires_ms)
+            self.told[name].append(Told(event.time_ms, as_category(name, value), expires_ms))
 
     def _measure(self, name: str, value: int | None, day: int, today: int) -> None:
         oldest = week_of(today) - self.settings.weeks_kept.get(name, 0) + 1

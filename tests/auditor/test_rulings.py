@@ -256,9 +256,18 @@ def test_a_visit_without_an_address_is_of_no_kind_even_if_a_pattern_matches_ever
 
 
 @pytest.mark.parametrize(
-    ("number", "score"), [(10**15, 100), (10**15 + 1, None), (1e16, None), (-(10**15), 0)]
+    ("number", "score"),
+    [
+        (100, 100),
+        (100.0004, 100),
+        (100.0005, None),
+        (-100.0004, 0),
+        (-100.0006, None),
+        (10**15 + 1, None),
+        (1e16, None),
+    ],
 )
-def test_a_number_beyond_what_models_read_is_absent(number: float, score: float | None) -> None:
+def test_a_number_outside_the_range_of_its_fact_is_absent(number: float, score: float | None) -> None:
     found = both(keyed(records([facts("2026-01-01 10:00", nps=number)])))
     assert [change["new"]["score"] for change in found.score_changes] == ([] if score is None else [score])
 

@@ -24,7 +24,7 @@ from agents.program import load_model
 from agents.simulation import Company, Rates, Span
 from schemas.errors import StateError
 from schemas.reasons import Rule
-from schemas.records import Chunk
+from schemas.records import Chunk, parts
 from schemas.topics import Input, Output
 from streams import accounts
 from streams import layout as lay
@@ -757,7 +757,7 @@ def test_the_last_record_of_an_account_counts_whatever_its_layout(
     row = newer.accounts.row_of(key)
     assert row is not None
     newer.accounts.cells.u16[row, lay.GAPS] = 777
-    ((_, value),) = newer.accounts.records_of(np.array([row]))
+    ((_, value),) = newer.accounts.packed(np.array([row])).pairs()
     for records, gaps in (([*logged, (key, value)], 777), ([(key, value), *logged], None)):
         accounts = load(program, records).accounts
         at = accounts.row_of(key)
@@ -809,7 +809,8 @@ def test_rows_wait_as_they_are_and_are_migrated_some_at_a_time(
     old, new = shipped(models=["retention"]), shipped(**SHIPPED)
     rows = rows_of(whole(until(events, 20), old))[1]
     count = 2_000
-    values = join_values(old.layout.fingerprint, rows, np.arange(count) % len(rows), lay.template(old.layout))
+    chosen = np.arange(count) % len(rows)
+    values = parts(*join_values(old.layout.fingerprint, rows, chosen, lay.template(old.layout)))
     partition = Partition(new, partition=0, partitions=1, keyed=False)
     tracemalloc.start()
     try:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agents.beside import LAYOUT
 from agents.partition import Partition
 from schemas.errors import StateError
-from schemas.records import Chunk
+from schemas.records import Chunk, parts
 from schemas.topics import Input, Output
 from streams.kernel import WRITE_DAYS
 from streams.layout import FINGERPRINT_BYTES, NOW, template
@@ -58,7 +58,9 @@ def test_what_was_packed_is_read_back_to_the_last_bit(
     with_tail = [data.draw(st.booleans()) for _ in chosen]
     values = [
         value + join_tail(*tail) * told
-        for value, tail, told in zip(join_values(HEAD, rows, chosen, base), tails, with_tail, strict=True)
+        for value, tail, told in zip(
+            parts(*join_values(HEAD, rows, chosen, base)), tails, with_tail, strict=True
+        )
     ]
     found, read = split_values({b"%d" % n: v for n, v in enumerate(values)}, rows.dtype, base)
     assert found.tobytes() == rows[chosen].tobytes()
@@ -68,15 +70,15 @@ def test_what_was_packed_is_read_back_to_the_last_bit(
 def test_a_fresh_row_costs_a_bit_a_word_and_a_changed_word_itself() -> None:
     fresh = rows_of([[7] * 64])
     rows = rows_of([[7] * 64, [7] * 63 + [8], [8] * 64])
-    sizes = [len(value) for value in join_values(HEAD, rows, np.arange(3), fresh)]
+    sizes = [len(value) for value in parts(*join_values(HEAD, rows, np.arange(3), fresh))]
     assert sizes == [8 + 8, 8 + 8 + 4, 8 + 8 + 64 * 4]
-    assert join_values(HEAD, rows, np.arange(0), fresh) == []
+    assert parts(*join_values(HEAD, rows, np.arange(0), fresh)) == []
 
 
 @pytest.mark.parametrize("is_packed", [True, False])
 def test_a_value_that_ends_too_early_is_refused_wherever_it_ends(*, is_packed: bool) -> None:
     rows, fresh = rows_of([[3] * 40, [5] * 40]), rows_of([[0] * 40])
-    whole = join_values(HEAD, rows, np.arange(2), fresh)
+    whole = parts(*join_values(HEAD, rows, np.arange(2), fresh))
     if not is_packed:
         whole = [HEAD + rows[n : n + 1].tobytes() for n in range(2)]
     for size in range(FINGERPRINT_BYTES, len(whole[1])):
@@ -145,5 +147,6 @@ def go_on(partition: Partition, day: int) -> None:
 
 
 def test_the_fresh_row_of_a_program_packs_to_nothing(program: Program) -> None:
-    (value,) = join_values(HEAD, template(program.layout), np.zeros(1, np.int64), template(program.layout))
+    fresh = template(program.layout)
+    (value,) = parts(*join_values(HEAD, fresh, np.zeros(1, np.int64), fresh))
     assert not any(value[FINGERPRINT_BYTES:])

@@ -14,6 +14,7 @@ import aiokafka.client
 import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import aiokafka.consumer.subscription_state
+import aiokafka.producer.message_accumulator
 import faust
 import faust.tables.recovery
 import faust.transport.consumer
@@ -27,6 +28,7 @@ from agents.batching import SCHEME, BlockingQueue
 FAUST_CONSUMER = faust.transport.consumer.Consumer
 FAUST_THREAD = faust.transport.drivers.aiokafka.AIOKafkaConsumerThread
 FETCHER = aiokafka.consumer.fetcher.Fetcher
+BUILDER = aiokafka.producer.message_accumulator.BatchBuilder
 KAFKA_CONSUMER = aiokafka.consumer.consumer.AIOKafkaConsumer
 
 SIGNATURES: list[tuple[Any, str, list[str]]] = [
@@ -57,6 +59,11 @@ SIGNATURES: list[tuple[Any, str, list[str]]] = [
     (FETCHER, "fetched_records", ["self", "partitions", "timeout", "max_records"]),
     (aiokafka.consumer.fetcher.PartitionRecords, "_consumer_record", ["self", "tp", "record"]),
     (aiokafka.consumer.subscription_state.Assignment, "state_value", ["self", "tp"]),
+    (BUILDER, "_set_producer_state", ["self", "producer_id", "producer_epoch", "base_sequence"]),
+    (BUILDER, "_build", ["self"]),
+    (BUILDER, "size", ["self"]),
+    (BUILDER, "record_count", ["self"]),
+    (BUILDER, "closed", ["self"]),
     (aiokafka.client.AIOKafkaClient, "_metadata_update", ["self", "cluster_metadata", "topics"]),
     (aiokafka.client.AIOKafkaClient, "coordinator_lookup", ["self", "coordinator_type", "coordinator_key"]),
 ]

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka.errors import ConcurrentTransactions, IllegalOperation, ProducerFenced
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from tests.faults.broker import Broker, Fetched, Producing, Stored
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from random import Random
 
+    from agents.record_batch import RecordBatch
     from tests.faults.network import Network
 
 FETCH_WAIT_S: Final = 0.2
@@ -86,6 +88,14 @@ class Metadata(NamedTuple):
     offset: int
 
 
+def _read(batch: RecordBatch) -> list[Stored]:
+    """Return the records of a batch that is bytes already, as aiokafka reads them."""
+    read = MemoryRecords(batch._build()).next_batch()
+    assert read is not None
+    assert read.validate_crc()
+    return [Stored(-1, r.timestamp, r.key, r.value, tuple(r.headers)) for r in read]
+
+
 class _Batch(NamedTuple):
     partition: TopicPartition
     rows: list[Stored]
@@ -134,13 +144,16 @@ class SimulatedProducer:
     def create_batch(self) -> Builder:
         return Builder(self._batch_bytes_max)
 
-    async def send_batch(self, batch: Builder, topic: str, *, partition: int) -> asyncio.Future[Metadata]:
+    async def send_batch(
+        self, batch: Builder | RecordBatch, topic: str, *, partition: int
+    ) -> asyncio.Future[Metadata]:
         self._raise_if_fatal()
         assert self._is_open, "no transaction is open"
         self._sequence += 1
         acknowledged = asyncio.get_running_loop().create_future()
         tp = TopicPartition(topic, partition)
-        self._batches.append(_Batch(tp, batch.rows, self._sequence, acknowledged))
+        rows = batch.rows if isinstance(batch, Builder) else _read(batch)
+        self._batches.append(_Batch(tp, rows, self._sequence, acknowledged))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_for_ever())
         self._wake.set()

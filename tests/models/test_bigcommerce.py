@@ -133,7 +133,8 @@ def test_late_payments_and_tagged_tickets_take_points_away() -> None:
 
 
 #   best: 100; apprehensive: 1100 / 17 = 64.706, good; poor, too: 900 / 17 = 52.941; intends to renew again: 1500 / 17 = 88.235
-#   a judgement of commitment is good for 90 days: then (1500 - 600) / 11 = 81.818, the weight is spread
+#   a judgement of commitment is good for 90 days: then (1500 - 600) / 11 = 81.818, the weight is spread; so is one of the mood,
+#   which is told again
 def test_one_account_falls_and_rises_and_its_commitment_grows_old() -> None:
     story = played(
         "bigcommerce",
@@ -141,6 +142,7 @@ def test_one_account_falls_and_rises_and_its_commitment_grows_old() -> None:
         facts("10 12:00", commitment="apprehensive"),
         facts("20 12:00", csm_sentiment="poor"),
         facts("30 12:00", commitment="intends_to_renew"),
+        facts("100 12:00", csm_sentiment="poor"),
         until="125",
     )
     assert changes(story) == [

@@ -491,7 +491,7 @@ class Committed:
         rows, layout = machine.accounts.existing(), machine.accounts.program.layout
         pairs: list[tuple[bytes, bytes | None]] = [
             (holder_key("w1"), HOLDS),
-            *machine.accounts.records_of(np.array(rows, np.int64)),
+            *machine.accounts.packed(np.array(rows, np.int64)).pairs(),
             (b"\0meta", b'{"partitions":%d}' % machine._beside._partitions),
             (LAYOUT + layout.fingerprint, describe(layout)),
             (holder_key("w1"), None),
