@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from schemas.model_file import Component, ModelFile
+    from schemas.component import Component
+    from schemas.model_file import ModelFile
 
 ABSENT: Final = "-"
 WHAT: Final = "what"

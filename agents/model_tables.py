@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.settings import Settings
-    from schemas.model_file import Component, Dimension, Level, ModelFile
+    from schemas.component import Component
+    from schemas.model_file import Dimension, Level, ModelFile
     from schemas.policy import Policy
     from streams.layout import Layout
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from schemas.model_file import Component, ModelFile
+    from schemas.component import Component
+    from schemas.model_file import ModelFile
     from schemas.policy import Policy
     from schemas.words import Words
     from streams.days import ZoneBook, Zones
@@ -157,10 +158,7 @@ def compile_program(
     """
     zone = zones.table(policy.time_zone)
     if zone is None:
-        raise ConfigError(
-            f"time_zone {policy.time_zone!r} is not known. Give a name of the time zone database, "
-            "such as UTC or Europe/Madrid."
-        )
+        raise unknown_zone(policy.time_zone)
     layout = make_layout(policy, models)
     facts = _facts(policy, models)
     anchors: list[tuple[int, int]] = []
@@ -210,6 +208,13 @@ def compile_program(
     words = CATALOGUES[policy.language]
     texts = tuple(ChangeText(model, words) for model in models)
     return Program(policy, tuple(models), layout, plan, facts, overrides, zones, words, texts)
+
+
+def unknown_zone(name: str) -> ConfigError:
+    """Return what is to be said of a policy's time zone that is not known."""
+    return ConfigError(
+        f"time_zone {name!r} is not known. Give a name of the time zone database, such as UTC or Europe/Madrid."
+    )
 
 
 def users_of(marked: int) -> int:
