@@ -56,13 +56,37 @@ class Band(Level):
 
 
 Axis = Annotated[list[Level], Field(min_length=2, max_length=9)]
+Named = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=100)
+]
+AgeDays = Annotated[int, Field(ge=1, le=36_500, strict=True)]
 End = Annotated[int, Field(ge=0, le=POINTS_MAX, strict=True)]
 
 
+class Age(Strict):
+    """From which to which day of an account's age, both included; its first day is 1."""
+
+    from_days: AgeDays | None = None
+    to_days: AgeDays | None = None
+
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the check of the two ends."""
+        return (self._ends(),)
+
+    def _ends(self) -> Iterator[MistakeAt]:
+        if self.from_days is None and self.to_days is None:
+            yield MistakeAt("give from_days, to_days or both")
+        elif self.from_days is not None and self.to_days is not None and self.from_days > self.to_days:
+            yield MistakeAt(f"from_days {self.from_days} must not be more than to_days {self.to_days}")
+
+
 class AppliesTo(Strict):
-    """Which accounts a model scores."""
+    """Which accounts a model scores: those of which all holds that is given."""
 
     kind: Annotated[list[Literal["customer", "trial", "partner", "internal", "closed"]], Field(min_length=1)]
+    segment: Named | None = None
+    plan: Named | None = None
+    age: Age | None = None
 
 
 class ModelFile(Strict):
