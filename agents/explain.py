@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from agents.account_state import AccountState
     from agents.partition import Partition
-    from schemas.model_file import Metric, ModelFile
+    from schemas.component import Metric
+    from schemas.model_file import ModelFile
     from schemas.outputs import AccountView, Episode, ModelScore
     from schemas.words import Words
 

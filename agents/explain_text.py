@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agents.explanation import ComponentTold, Explanation, IfActive, Step
-    from schemas.model_file import Metric
+    from schemas.component import Metric
     from schemas.words import Words
 
 NUMBERS = ("points", "weight", "contribution")

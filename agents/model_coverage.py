@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from agents.model_tables import audience_text
 from agents.program import known_models, load_model, policy_with_models
 from agents.replay import fold_files
 from agents.tables import table_text
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from schemas.outputs import ModelScore
     from streams.plan import Program
 
-HEADS: Final = ("model", "accounts", "scored", "mean coverage", "facts that would raise it most")
+HEADS: Final = ("model", "applies to", "scored", "mean coverage", "facts that would raise it most")
 FACTS_TOLD: Final = 5
 ROWS_AT_ONCE: Final = 1000
 
@@ -84,20 +85,28 @@ def coverage_table(files: Sequence[Path], policy: str, models_dir: Path | None) 
         found.setdefault(name, load_model(name, models_dir))
     models = list(found.values())
     scoring = rules.model_copy(update={"models": list(found), "rules": Rules()})
-    covered = [Coverage() for _ in models]
+    covered, total = [Coverage() for _ in models], 0
     for view in views(files, compile_program(scoring, models, ZoneDatabase())):
+        total += 1
         for model, score, coverage in zip(models, view.scores, covered, strict=True):
             if score.band != NOT_APPLICABLE:
                 coverage.add(model, score)
-    return table_text(HEADS, map(_row, models, covered), numbers=HEADS[1:4])
+    rows = [_row(*each, total) for each in zip(models, covered, strict=True)]
+    return table_text(HEADS, rows, numbers=HEADS[1:4])
 
 
-def _row(model: ModelFile, coverage: Coverage) -> list[str]:
+def _row(model: ModelFile, coverage: Coverage, total: int) -> list[str]:
+    applies = f"{coverage.accounts} of {total}"
     if not coverage.accounts:
-        kinds = ", ".join(model.applies_to.kind)
-        return [model.model, "0", "0", "-", f"none of the accounts is a {kinds}"]
+        return [
+            model.model,
+            applies,
+            "0",
+            "-",
+            f"none of the accounts is of those it is for: {audience_text(model)}",
+        ]
     gains = [
         f"{fact} +{gain / coverage.accounts:.3f}" for fact, gain in coverage.gains.most_common(FACTS_TOLD)
     ]
     mean = f"{coverage.present / coverage.accounts:.3f}"
-    return [model.model, str(coverage.accounts), str(coverage.scored), mean, ", ".join(gains) or "none"]
+    return [model.model, applies, str(coverage.scored), mean, ", ".join(gains) or "none"]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from agents.model_coverage import views
-from agents.model_tables import curve_text, level_text, weight_of_events
+from agents.model_tables import audience_text, curve_text, level_text, weight_of_events
 from agents.program import load_model, load_program_of
 from agents.tables import table_text
 from schemas.words_en import ENGLISH
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from schemas.model_file import Component, ModelFile
+    from schemas.component import Component
+    from schemas.model_file import ModelFile
 
 ABSENT: Final = "-"
 WHAT: Final = "what"
@@ -49,7 +50,7 @@ def _facets(model: ModelFile) -> Iterator[tuple[str, str]]:
     yield "model", model.model
     yield "version", str(model.version)
     yield "scale", f"{model.scale[0]}..{model.scale[1]}"
-    yield "scores accounts that are", ", ".join(model.applies_to.kind)
+    yield "scores accounts that are", audience_text(model)
     yield "weight of everything", str(model.denominator)
     yield "weight seen in events alone", f"{weight_of_events(model)} of {model.denominator}"
     yield "least coverage", f"{model.min_coverage:g}"

@@ -6,7 +6,7 @@ import re
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
-from agents.model_tables import curve_text, level_text, weight_by_fact, weight_of_events
+from agents.model_tables import audience_text, curve_text, level_text, weight_by_fact, weight_of_events
 from agents.program import known_models, load_model
 from schemas.words_en import ENGLISH
 from streams.change_text import metric_text
@@ -38,6 +38,13 @@ def page() -> str:
             "[catalogue.md](catalogue.md) what a component may measure.",
             WIDTH,
         ),
+        fill(
+            "A model scores the accounts of the kinds in its `applies_to`, and of these only those in the `segment`, on the "
+            "`plan` (facts, compared as texts) and of the `age` in days since they were first seen that it names, if it names "
+            "any: `applies_to: {kind: [customer], segment: [small, mid-market], plan: [team], age: {from_days: 31, "
+            "to_days: 365}}`. Of any other account the score is null and the band `not_applicable`.",
+            WIDTH,
+        ),
         _table(
             ("model", "scale", "bands", "for", "known from events alone"),
             (_row(model) for model, _ in shipped.values()),
@@ -58,7 +65,7 @@ def _row(model: ModelFile) -> tuple[str, ...]:
         f"[`{model.model}`](#{model.model})",
         "{}..{}".format(*model.scale),
         f"grid of {cells}" if model.grid else ", ".join(model.band_names),
-        ", ".join(model.applies_to.kind),
+        audience_text(model),
         f"{weight_of_events(model)} of {model.denominator}",
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agents.program import is_policy, known_models, load_model, policy_with_models
 from agents.tables import table_text
+from schemas.catalogue import TEXT_FACTS
 from streams.layout import make_layout
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agents.settings import Settings
-    from schemas.model_file import Component, Dimension, Level, ModelFile
+    from schemas.component import Component
+    from schemas.model_file import Dimension, Level, ModelFile
     from schemas.policy import Policy
     from streams.layout import Layout
 
@@ -88,6 +90,17 @@ def _model_row(model: ModelFile, enabled: str, source: str) -> list[str]:
 def bands_text(model: ModelFile) -> str:
     """Return a model's bands in rising order, of a grid those of both axes."""
     return " x ".join(" < ".join(band.name for band in axis) for axis in model.levels)
+
+
+def audience_text(model: ModelFile) -> str:
+    """Return to whom a model applies: ``customer, trial; plan pro; age 31..90 days``."""
+    asked = model.applies_to
+    parts = [", ".join(asked.kind)]
+    parts += [f"{fact} {', '.join(texts)}" for fact in TEXT_FACTS if (texts := getattr(asked, fact))]
+    if asked.age:
+        begin, end = asked.age.from_days or 1, asked.age.to_days
+        parts.append(f"age from {begin} days" if end is None else f"age {begin}..{end} days")
+    return "; ".join(parts)
 
 
 def curve_text(part: Component) -> str:

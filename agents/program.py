@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from agents.zones import ZoneDatabase
 from schemas.errors import ConfigError
 from schemas.model_file import ModelFile
+from schemas.parts import right_items
 from schemas.policy import Policy, Rules
-from schemas.yaml_file import parse_yaml
+from schemas.yaml_file import FileError, parse_yaml
 from streams.change_text import ChangeText
-from streams.plan import Program, compile_program
+from streams.plan import Program, compile_program, unknown_zone
 from streams.wording import CATALOGUES
 
 if TYPE_CHECKING:
@@ -108,12 +109,27 @@ def policy_with_models(
     """Return a policy and the models that it enables, in its order, each with its file.
 
     Raises:
-        ConfigError: the policy or one of its models is missing or has mistakes.
+        ConfigError: the policy or one of its models is missing or has mistakes, all of which are told.
     """
-    rules = load_policy(policy)
+    mistakes = []
+    try:
+        rules = part = load_policy(policy)
+    except FileError as error:
+        mistakes.append(str(error))
+        part = error.part
     beside = None if policy in shipped("policies") else Path(policy).parent
-    known = known_models(models_dir)
-    return rules, [_find_model(name, beside, known) for name in rules.models]
+    known, found = known_models(models_dir), []
+    for name in right_items(part, "models"):
+        try:
+            found.append(_find_model(name, beside, known))
+        except ConfigError as error:
+            mistakes.append(str(error))
+    zones = ZoneDatabase()
+    unknown = [zone for zone in right_items(part, "time_zone") if zones.table(zone) is None]
+    mistakes += [str(unknown_zone(zone)) for zone in unknown]
+    if mistakes:
+        raise ConfigError("\n".join(dict.fromkeys(mistakes)))
+    return rules, found
 
 
 def is_policy(file: str, models_dir: Path | None = None) -> bool:

@@ -283,6 +283,8 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("time_zone", "zone name", (), "the account's time zone", readable=False),
     Fact("customer_since", "date", (), "day on which it became a customer", readable=False),
     Fact("renewal_date", "date", (), "day on which its contract is renewed or ends", readable=False),
+    Fact("segment", "text", (), "the segment that it is in: a model may be for some only", readable=False),
+    Fact("plan", "text", (), "the plan that it is on: likewise", readable=False),
     Fact("fits_profile", "", YES_NO, "it fits the profile of company that we look for", days=365),
     Fact("needs_fit", "", YES_NO, "its current needs suit the product", days=365),
     Fact("low_effort", "", YES_NO, "it takes low effort to maintain and serve", days=365),
@@ -361,6 +363,8 @@ FACTS: Final[tuple[Fact, ...]] = (
 """Facts that models and rules read. Any other fact is kept and shown in the account view."""
 FACT_DAYS: Final = {fact.name: fact.days for fact in FACTS if fact.days is not None}
 DATE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.unit == "date")
+TEXT_FACTS: Final = tuple(fact.name for fact in FACTS if fact.unit == "text")
+"""Facts that models compare with the texts which their ``applies_to`` names."""
 ZONE_FACT: Final = "time_zone"
 READABLE_FACTS: Final = tuple(fact.name for fact in FACTS if fact.readable)
 OVERRIDE_PREFIX: Final = "override."

@@ -3,127 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from fractions import Fraction
+from contextlib import suppress
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-from schemas.catalogue import (
-    FACT_BY_NAME,
-    FEATURE_BY_NAME,
-    MEASUREMENT_BY_NAME,
-    READABLE_FACTS,
-    SOURCE_BY_NAME,
-    EventKind,
-)
-from schemas.yaml_file import MistakeAt
+from schemas.component import POINTS_MAX, Component, Exact, Name, Weight
+from schemas.parts import MistakeAt, Place, Strict, WrongPart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-
-def _exact(value: float) -> float:
-    if Fraction(str(value)) * 1000 % 1:
-        raise ValueError(f"{value} has more than three decimals; scores are exact to 0.001, round it")
-    return value
-
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-Weight = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-Exact = AfterValidator(_exact)
-Points = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Exact]
-Anchor = tuple[Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)], Points]
-WINDOW_DAYS_MAX = 182
 COMPONENTS_MAX = 64
-POINTS_MAX: Final = 100
 WEIGHTS_MAX: Final = 4 * 10**13
 """Of weights that are multiplied by those of other dimensions: twice their sum times all points fits into 64 bits."""
-
-
-class Strict(BaseModel):
-    """Base of everything read from a file: unknown keys are mistakes, instances are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Metric(Strict):
-    """What a component measures: a feature of the catalogue, and its arguments."""
-
-    feature: str
-    source: str | None = None
-    window_days: Annotated[int, Field(ge=7, le=WINDOW_DAYS_MAX, multiple_of=7, strict=True)] | None = None
-    lag_days: Annotated[int, Field(ge=7, le=WINDOW_DAYS_MAX, multiple_of=7, strict=True)] | None = None
-    of_days: Annotated[int, Field(ge=7, le=WINDOW_DAYS_MAX, multiple_of=7, strict=True)] | None = None
-    half_life_days: Annotated[int, Field(ge=1, le=WINDOW_DAYS_MAX, strict=True)] | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        feature = FEATURE_BY_NAME.get(self.feature)
-        if feature is None:
-            raise MistakeAt(
-                f"unknown feature {self.feature!r}; known: {', '.join(FEATURE_BY_NAME)}", "feature"
-            )
-        for argument in ("source", "window_days", "lag_days", "of_days", "half_life_days"):
-            given = getattr(self, argument) is not None
-            if given != (argument in feature.needs):
-                verb = "needs" if argument in feature.needs else "takes no"
-                raise ValueError(f"feature {self.feature!r} {verb} {argument}")
-        known = known_sources(self.feature)
-        if self.source is not None and self.source not in known:
-            raise MistakeAt(f"unknown source {self.source!r}; known: {', '.join(known)}", "source")
-        if self.of_days is not None and self.window_days is not None and self.of_days <= self.window_days:
-            raise ValueError(f"of_days {self.of_days} must be longer than window_days {self.window_days}")
-        return self
-
-
-def known_sources(feature: str) -> tuple[str, ...]:
-    """Return what a metric of a feature may name as its source."""
-    if feature == "fact":
-        return READABLE_FACTS
-    if feature == "mean":
-        return tuple(MEASUREMENT_BY_NAME)
-    if feature == "sum":
-        paid = {EventKind.PAYMENT_SUCCEEDED, EventKind.PAYMENT_FAILED}
-        return tuple(name for name, source in SOURCE_BY_NAME.items() if paid & set(source.kinds))
-    return tuple(SOURCE_BY_NAME)
-
-
-class Component(Strict):
-    """A metric, its weight, and how it becomes points: exactly one of ramp, steps and table."""
-
-    name: Name
-    weight: Weight
-    metric: Metric
-    ramp: Annotated[list[Anchor], Field(min_length=2, max_length=32)] | None = None
-    steps: Annotated[list[Anchor], Field(min_length=1, max_length=32)] | None = None
-    table: Annotated[dict[str, Points], Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _one_curve(self) -> Self:
-        if sum(curve is not None for curve in (self.ramp, self.steps, self.table)) != 1:
-            raise ValueError("give exactly one of ramp, steps and table")
-        anchors = self.ramp or self.steps or []
-        if any(a[0] >= b[0] for a, b in itertools.pairwise(anchors)):
-            raise ValueError("the x of ramp and steps must rise strictly")
-        feature = FEATURE_BY_NAME[self.metric.feature]
-        finer = [x for x, _ in anchors if Fraction(str(x)) * feature.scale % 1]
-        if finer:
-            raise ValueError(
-                f"x {finer[0]} is finer than feature {feature.name!r} is measured; "
-                f"write multiples of {1 / feature.scale:g}"
-            )
-        fact = FACT_BY_NAME.get(self.metric.source or "") if self.metric.feature == "fact" else None
-        categories = fact.values if fact else ()
-        if bool(categories) != (self.table is not None):
-            raise ValueError("a table goes with a categorical fact, ramp and steps with a number")
-        unknown = [key for key in self.table or {} if key not in categories]
-        if unknown:
-            raise MistakeAt(
-                f"unknown category {unknown[0]!r}; known: {', '.join(categories)}", "table", unknown[0]
-            )
-        return self
 
 
 class Dimension(Strict):
@@ -133,14 +28,16 @@ class Dimension(Strict):
     weight: Weight
     components: Annotated[list[Component], Field(min_length=1)]
 
-    @model_validator(mode="after")
-    def _weights_add_up(self) -> Self:
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the check that the components' weights add up."""
+        return (self._weights_add_up(),)
+
+    def _weights_add_up(self) -> Iterator[MistakeAt]:
         found = sum(component.weight for component in self.components)
         if found != self.weight:
-            raise MistakeAt(
+            yield MistakeAt(
                 f"the components' weights add up to {found}, the dimension says {self.weight}", "weight"
             )
-        return self
 
 
 class Level(Strict):
@@ -159,13 +56,37 @@ class Band(Level):
 
 
 Axis = Annotated[list[Level], Field(min_length=2, max_length=9)]
+Named = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=100)
+]
+AgeDays = Annotated[int, Field(ge=1, le=36_500, strict=True)]
 End = Annotated[int, Field(ge=0, le=POINTS_MAX, strict=True)]
 
 
+class Age(Strict):
+    """From which to which day of an account's age, both included; its first day is 1."""
+
+    from_days: AgeDays | None = None
+    to_days: AgeDays | None = None
+
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the check of the two ends."""
+        return (self._ends(),)
+
+    def _ends(self) -> Iterator[MistakeAt]:
+        if self.from_days is None and self.to_days is None:
+            yield MistakeAt("give from_days, to_days or both")
+        elif self.from_days is not None and self.to_days is not None and self.from_days > self.to_days:
+            yield MistakeAt(f"from_days {self.from_days} must not be more than to_days {self.to_days}")
+
+
 class AppliesTo(Strict):
-    """Which accounts a model scores."""
+    """Which accounts a model scores: those of which all holds that is given."""
 
     kind: Annotated[list[Literal["customer", "trial", "partner", "internal", "closed"]], Field(min_length=1)]
+    segment: Named | None = None
+    plan: Named | None = None
+    age: Age | None = None
 
 
 class ModelFile(Strict):
@@ -200,108 +121,152 @@ class ModelFile(Strict):
         """Names of all bands in rising order; of a grid the cells, letter by letter."""
         return ["".join(level.name for level in cell) for cell in itertools.product(*self.levels)]
 
-    @model_validator(mode="after")
-    def _weights(self) -> Self:
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the checks of the whole: weights, names, scale, bands or grid."""
+        return (
+            self._weights_add_up(), self._weights_are_exact(), self._not_too_many(), self._component_names(),
+            self._dimension_names(), self._scale_rises(), self._counts_from_0(), self._points_on_the_scale(),
+            self._bands_or_grid(), *self._level_checks(), self._axes(), self._level_names(),
+        )  # fmt: skip
+
+    def _weights_add_up(self) -> Iterator[MistakeAt]:
         found = sum(dimension.weight for dimension in self.dimensions)
-        if found != self.denominator:
-            raise MistakeAt(
-                f"the weights add up to {found}, the denominator is {self.denominator}", "denominator"
-            )
-        places = [(d, c) for d, group in enumerate(self.dimensions) for c in range(len(group.components))]
-        twice = repeated([component.name for component in self.components])
-        if twice is not None:
-            d, c = places[twice]
-            name = self.components[twice].name
-            where = ("dimensions", d, "components", c, "name")
-            raise MistakeAt(f"two components have the name {name!r}; give each its own", *where)
-        twice = repeated([dimension.name for dimension in self.dimensions])
-        if twice is not None:
-            name = self.dimensions[twice].name
-            raise MistakeAt(
-                f"two dimensions have the name {name!r}; give each its own", "dimensions", twice, "name"
-            )
-        if len(self.components) > COMPONENTS_MAX:
-            raise MistakeAt(
-                f"{len(self.components)} components; at most {COMPONENTS_MAX} are supported", "dimensions"
-            )
+        if found == self.denominator:
+            return
+        with suppress(WrongPart):  # then it is the weight of a dimension that is wrong, and it is told there
+            if sum(component.weight for component in self.components) == self.denominator:
+                return
+        yield MistakeAt(
+            f"the weights add up to {found}, the denominator is {self.denominator}", "denominator"
+        )
+
+    def _weights_are_exact(self) -> Iterator[MistakeAt]:
         combined = self.denominator * prod(dimension.weight for dimension in self.dimensions)
         if self.missing == "spread_in_dimension" and combined > WEIGHTS_MAX:
-            raise MistakeAt(
+            yield MistakeAt(
                 f"the denominator times the weights of all dimensions is {combined}; with `missing: "
                 f"spread_in_dimension` at most {WEIGHTS_MAX} is exact: give smaller weights",
                 "denominator",
             )
-        return self
 
-    @model_validator(mode="after")
-    def _on_the_scale(self) -> Self:
+    def _not_too_many(self) -> Iterator[MistakeAt]:
+        count = sum(1 for _ in self._placed_components())
+        if count > COMPONENTS_MAX:
+            yield MistakeAt(f"{count} components; at most {COMPONENTS_MAX} are supported", "dimensions")
+
+    def _placed_components(self) -> Iterator[tuple[Place, Component]]:
+        for d, dimension in enumerate(self.dimensions):
+            with suppress(WrongPart):
+                for c, component in enumerate(dimension.components):
+                    yield ("dimensions", d, "components", c), component
+
+    def _component_names(self) -> Iterator[MistakeAt]:
+        yield from _repeated("components", self._placed_components())
+
+    def _dimension_names(self) -> Iterator[MistakeAt]:
+        placed = ((("dimensions", d), dimension) for d, dimension in enumerate(self.dimensions))
+        yield from _repeated("dimensions", placed)
+
+    def _rising_scale(self) -> tuple[int, int]:
         low, high = self.scale
         if low >= high:
-            raise MistakeAt(f"the scale must rise, from {low} to more than that", "scale")
-        if self.missing == "count" and low != 0:
-            raise MistakeAt(f"`missing: count` counts from 0; the scale begins at {low}", "missing")
-        for d, dimension in enumerate(self.dimensions):
-            for c, component in enumerate(dimension.components):
-                curve, outside = _outside(component, low, high)
-                if outside is not None:
-                    where = ("dimensions", d, "components", c, curve)
-                    raise MistakeAt(f"{outside:g} points are not on the model's scale, {low}..{high}", *where)
-        return self
+            raise WrongPart
+        return low, high
 
-    @model_validator(mode="after")
-    def _bands_or_grid(self) -> Self:
+    def _scale_rises(self) -> Iterator[MistakeAt]:
+        low, high = self.scale
+        if low >= high:
+            yield MistakeAt(f"the scale must rise, from {low} to more than that", "scale")
+
+    def _counts_from_0(self) -> Iterator[MistakeAt]:
+        low, _ = self._rising_scale()
+        if self.missing == "count" and low != 0:
+            yield MistakeAt(f"`missing: count` counts from 0; the scale begins at {low}", "missing")
+
+    def _points_on_the_scale(self) -> Iterator[MistakeAt]:
+        low, high = self._rising_scale()
+        for where, component in self._placed_components():
+            with suppress(WrongPart):
+                for place, points in component.points:
+                    with suppress(WrongPart):
+                        if not low <= points <= high:
+                            told = f"{points:g} points are not on the model's scale, {low}..{high}"
+                            yield MistakeAt(told, *where, *place)
+
+    def _bands_or_grid(self) -> Iterator[MistakeAt]:
         if (self.bands is None) == (self.grid is None):
-            raise ValueError("give exactly one of bands and grid")
-        for found, where in zip(self.levels, self.grid or ("bands",), strict=True):
-            _require_rising(found, self.scale, ("grid", where) if self.grid else (where,))
-        if self.grid is None:
-            return self
+            yield MistakeAt("give exactly one of bands and grid")
+
+    def _level_checks(self) -> Iterator[Iterator[MistakeAt]]:
+        with suppress(WrongPart):
+            axes: dict[Place, Sequence[Level]] = {
+                ("grid", axis): levels for axis, levels in (self.grid or {}).items()
+            }
+            for where, levels in axes.items() if self.bands is None else [(("bands",), self.bands)]:
+                yield self._first_level(where, levels)
+                yield self._rising_levels(where, levels)
+                yield _repeated("bands", (((*where, i), level) for i, level in enumerate(levels)))
+
+    def _first_level(self, where: Place, levels: Sequence[Level]) -> Iterator[MistakeAt]:
+        low, _ = self._rising_scale()
+        if not _is_falling(levels) and (levels[0].start != low or levels[0].closed != "left"):
+            yield MistakeAt(f"the first band must start at {low} and be closed: left", *where, 0)
+
+    def _rising_levels(self, where: Place, levels: Sequence[Level]) -> Iterator[MistakeAt]:
+        if _is_falling(levels):
+            yield MistakeAt("bands must be in rising order of `from`; these fall, turn them round", *where)
+            return
+        for number, (lower, upper) in enumerate(itertools.pairwise(levels), 1):
+            with suppress(WrongPart):
+                if lower.start >= upper.start:
+                    yield MistakeAt(
+                        f"bands must be in rising order of `from`: {upper.name!r} starts at {upper.start:g}, "
+                        f"{lower.name!r} before it at {lower.start:g}",
+                        *where, number,
+                    )  # fmt: skip
+        low, high = self._rising_scale()
+        for number, level in enumerate(levels):
+            with suppress(WrongPart):
+                if level.start > high:
+                    yield MistakeAt(
+                        f"{level.start:g} is not on the model's scale, {low}..{high}", *where, number
+                    )
+
+    def _axes(self) -> Iterator[MistakeAt]:
         names = [dimension.name for dimension in self.dimensions]
-        if list(self.grid) != names:
-            raise MistakeAt(
+        if self.grid is not None and list(self.grid) != names:
+            yield MistakeAt(
                 f"the axes of a grid are the model's two dimensions in their order, {', '.join(names)}; "
                 f"found {', '.join(self.grid)}",
                 "grid",
             )
-        for (axis, found), kind, named in zip(
-            self.grid.items(), (str.isalpha, str.isdigit), ("letters A..Z", "digits 1..9"), strict=True
-        ):
-            other = next((i for i, level in enumerate(found) if not kind(level.name)), None)
-            if other is not None:
-                raise MistakeAt(f"the levels of this axis are named by {named}", "grid", axis, other, "name")
-        return self
+
+    def _level_names(self) -> Iterator[MistakeAt]:
+        names = [dimension.name for dimension in self.dimensions]
+        for place, (axis, levels) in enumerate((self.grid or {}).items()):
+            places = {
+                place,
+                names.index(axis) if axis in names else place,
+            }  # two if axes are exchanged, which is told
+            named = "digits 1..9" if place else "letters A..Z"
+            for i, level in enumerate(levels):
+                with suppress(WrongPart):
+                    if int(level.name.isdigit()) not in places:
+                        yield MistakeAt(
+                            f"the levels of this axis are named by {named}", "grid", axis, i, "name"
+                        )
 
 
-def repeated(names: Sequence[str]) -> int | None:
-    """Return the number of the first name that stood before."""
-    first: dict[str, int] = {}
-    return next((i for i, name in enumerate(names) if first.setdefault(name, i) != i), None)
+def _is_falling(levels: Sequence[Level]) -> bool:
+    return all(upper.start < lower.start for lower, upper in itertools.pairwise(levels))
 
 
-def _outside(component: Component, low: int, high: int) -> tuple[str, float | None]:
-    """Return the kind of a component's curve, and points of it that are not on the scale."""
-    if component.table is not None:
-        kind, points = "table", list(component.table.values())
-    else:
-        kind = "ramp" if component.ramp else "steps"
-        points = [y for _, y in component.ramp or component.steps or []]
-    return kind, next((y for y in points if not low <= y <= high), None)
-
-
-def _require_rising(levels: Sequence[Level], scale: tuple[int, int], where: tuple[str, ...]) -> None:
-    low, high = scale
-    if levels[0].start != low or levels[0].closed != "left":
-        raise MistakeAt(f"the first band must start at {low} and be closed: left", *where, 0)
-    for number, (lower, upper) in enumerate(itertools.pairwise(levels), 1):
-        if lower.start >= upper.start:
-            raise MistakeAt(
-                f"bands must be in rising order of `from`: {upper.name!r} starts at {upper.start:g}, "
-                f"{lower.name!r} before it at {lower.start:g}",
-                *where, number,
-            )  # fmt: skip
-        if upper.start > high:
-            raise MistakeAt(f"{upper.start:g} is not on the model's scale, {low}..{high}", *where, number)
-    names = [level.name for level in levels]
-    twice = repeated(names)
-    if twice is not None:
-        raise MistakeAt(f"two bands have the name {names[twice]!r}; give each its own", *where, twice)
+def _repeated(what: str, named: Iterable[tuple[Place, Component | Dimension | Level]]) -> Iterator[MistakeAt]:
+    """Yield a mistake for each name that stood before."""
+    seen = set[str]()
+    for place, part in named:
+        with suppress(WrongPart):
+            name = part.name
+            if name in seen:
+                yield MistakeAt(f"two {what} have the name {name!r}; give each its own", *place, "name")
+            seen.add(name)

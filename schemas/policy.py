@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date  # noqa: TC003 - pydantic reads annotations
 from fractions import Fraction
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field
 
 from schemas.catalogue import ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
-from schemas.model_file import Exact, Name, Strict
+from schemas.component import Exact, Name
+from schemas.parts import MistakeAt, Strict, WrongPart
 from schemas.words import Language  # noqa: TC001 - pydantic reads annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+def _one_of(what: str, known: Sequence[str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}")
+        return name
+
+    return check
+
+
+def _hundredths(points: float) -> float:
+    if Fraction(str(points)) * 100 % 1:
+        raise ValueError(f"{points} has more than two decimals; daily scores are kept in hundredths")
+    return points
+
+
+def _zone_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_+\-/]{1,64}", name):
+        raise ValueError(f"time_zone {name!r} is not a zone name such as Europe/Madrid")
+    return name
+
 
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
 Level = Literal["info", "warning", "critical"]
@@ -20,6 +47,9 @@ Ratio = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Exact]
 Many = Annotated[int, Field(ge=1, le=60_000, strict=True)]
 Window = Annotated[int, Field(ge=7, le=182, multiple_of=7, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+ActivityKind = Annotated[str, AfterValidator(_one_of("activity", ACTIVITY_KINDS))]
+PageKind = Annotated[str, AfterValidator(_one_of("page kind", PAGE_KINDS))]
+TagKind = Annotated[str, AfterValidator(_one_of("kind of tickets", TICKET_TAG_KINDS))]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 ACTIVE_DAYS_KEPT = 128
@@ -84,14 +114,14 @@ class DeclineRule(Strict):
     phi_min: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.5
     refractory_days: Days = 28
 
-    @model_validator(mode="after")
-    def _kept(self) -> Self:
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the check that so many days are kept."""
+        return (self._kept(),)
+
+    def _kept(self) -> Iterator[MistakeAt]:
         days = 7 * (self.weeks + self.baseline_weeks)
         if days > ACTIVE_DAYS_KEPT:
-            raise ValueError(
-                f"weeks and baseline_weeks span {days} days; at most {ACTIVE_DAYS_KEPT} are kept"
-            )
-        return self
+            yield MistakeAt(f"weeks and baseline_weeks span {days} days; at most {ACTIVE_DAYS_KEPT} are kept")
 
 
 class NeverStartedRule(Strict):
@@ -125,16 +155,9 @@ class BandDropRule(Strict):
     """The first model's band has fallen, or its score by so many points, within so many days."""
 
     severity: Level = "warning"
-    points: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 15.0
+    points: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False), AfterValidator(_hundredths)] = 15.0
     days: Annotated[int, Field(ge=1, le=91, strict=True)] = 14
     refractory_days: Days = 7
-
-    @field_validator("points")
-    @classmethod
-    def _hundredths(cls, points: float) -> float:
-        if Fraction(str(points)) * 100 % 1:
-            raise ValueError(f"{points} has more than two decimals; daily scores are kept in hundredths")
-        return points
 
 
 class UsersLeavingRule(Strict):
@@ -147,11 +170,13 @@ class UsersLeavingRule(Strict):
     users_min: Many = 5
     refractory_days: Days = 28
 
-    @model_validator(mode="after")
-    def _nested(self) -> Self:
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the check that one window lies within the other."""
+        return (self._nested(),)
+
+    def _nested(self) -> Iterator[MistakeAt]:
         if self.of_days <= self.window_days:
-            raise ValueError(f"of_days {self.of_days} must be longer than window_days {self.window_days}")
-        return self
+            yield MistakeAt(f"of_days {self.of_days} must be longer than window_days {self.window_days}")
 
 
 class ReengagedRule(Strict):
@@ -162,13 +187,15 @@ class ReengagedRule(Strict):
     quiet_days: Annotated[int, Field(ge=1, le=91, strict=True)] = 14
     refractory_days: Days = 28
 
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the check that so many days are possible."""
+        return (self._reachable(),)
+
+    def _reachable(self) -> Iterator[MistakeAt]:
         if self.active_days > self.quiet_days:
-            raise ValueError(
+            yield MistakeAt(
                 f"active_days {self.active_days} cannot be reached in quiet_days {self.quiet_days}"
             )
-        return self
 
 
 class UsageSurgeRule(Strict):
@@ -223,50 +250,32 @@ class Policy(Strict):
     version: Annotated[int, Field(ge=1, strict=True)]
     models: Annotated[list[Name], Field(min_length=1, max_length=16)]
     language: Language = "en"
-    time_zone: str = "UTC"
+    time_zone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
     grace_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 120
     max_future_skew_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 300
-    activity: Annotated[list[str], Field(min_length=1)]
-    pages: dict[str, list[Text]] = Field(default_factory=dict)
+    activity: Annotated[list[ActivityKind], Field(min_length=1)]
+    pages: dict[PageKind, list[Text]] = Field(default_factory=dict)
     key_features: Annotated[dict[Name, list[Text]], Field(max_length=KEY_FEATURES_MAX)] = Field(
         default_factory=dict
     )
-    ticket_tags: dict[str, list[Text]] = Field(default_factory=dict)
+    ticket_tags: dict[TagKind, list[Text]] = Field(default_factory=dict)
     rhythm: Rhythm = Rhythm()
     calendar: Calendar | None = None
     rules: Rules = Rules()
     raise_severity: RaiseSeverity | None = None
 
-    @field_validator("activity")
-    @classmethod
-    def _known_activity(cls, kinds: list[str]) -> list[str]:
-        for kind in kinds:
-            if kind not in ACTIVITY_KINDS:
-                raise ValueError(f"unknown activity {kind!r}; known: {', '.join(ACTIVITY_KINDS)}")
-        return kinds
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the checks of calendar and rhythm, and of the list of models."""
+        return self._days_or_hours(), self._models_once()
 
-    @field_validator("pages")
-    @classmethod
-    def _known_pages(cls, pages: dict[str, list[str]]) -> dict[str, list[str]]:
-        for kind in pages:
-            if kind not in PAGE_KINDS:
-                raise ValueError(f"unknown page kind {kind!r}; known: {', '.join(PAGE_KINDS)}")
-        return pages
+    def _days_or_hours(self) -> Iterator[MistakeAt]:
+        if self.calendar is not None and self.rhythm.unit == "hour":
+            yield MistakeAt("a calendar goes with `rhythm: {unit: day}`; remove one of the two", "calendar")
 
-    @field_validator("ticket_tags")
-    @classmethod
-    def _known_tags(cls, tags: dict[str, list[str]]) -> dict[str, list[str]]:
-        for kind in tags:
-            if kind not in TICKET_TAG_KINDS:
-                raise ValueError(f"unknown kind of tickets {kind!r}; known: {', '.join(TICKET_TAG_KINDS)}")
-        return tags
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.calendar and self.rhythm.unit == "hour":
-            raise ValueError("a calendar goes with `rhythm: {unit: day}`; remove one of the two")
-        if len(set(self.models)) != len(self.models):
-            raise ValueError("a model is listed twice under models")
-        if not re.fullmatch(r"[A-Za-z0-9_+\-/]{1,64}", self.time_zone):
-            raise ValueError(f"time_zone {self.time_zone!r} is not a zone name such as Europe/Madrid")
-        return self
+    def _models_once(self) -> Iterator[MistakeAt]:
+        seen = set[str]()
+        for i, name in enumerate(self.models):
+            with suppress(WrongPart):
+                if name in seen:
+                    yield MistakeAt(f"the model {name!r} is listed twice; remove one of the two", "models", i)
+                seen.add(name)

@@ -208,7 +208,7 @@ class Accounts:
         return np.array(updates, np.int64).reshape(len(updates), FACT_UPDATE_COLUMNS)
 
     def _cell(self, name: str, value: Any) -> int:
-        return fact_cell(name, value, self.program.overrides, self._zone_number)
+        return fact_cell(name, value, self.program, self._zone_number)
 
     def _zone_number(self, name: str) -> int:
         """Return the number of a zone in the plan, which learns it if it is new."""

@@ -15,7 +15,8 @@ from streams.wording import band_text, many, model_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.model_file import Metric, ModelFile
+    from schemas.component import Metric
+    from schemas.model_file import ModelFile
     from schemas.words import Words
 
 PARTS_TOLD: Final = 3

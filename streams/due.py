@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streams.audience import AGE_END, AGE_FROM, AGE_TO
 from streams.cells import FACT_EXPIRES
 from streams.compiled import int64, kernel
 from streams.conditions import (
@@ -23,6 +24,7 @@ from streams.drop import fall_end, is_dropping
 from streams.layout import (
     ABSENT,
     DAY,
+    FIRST_DAY,
     LAST_ACTIVE_DAY,
     LAST_EVENT_DAY,
     NEVER,
@@ -177,6 +179,12 @@ def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:
         if slot >= 0 and cells.i64[row, slot] != UNSET:
             due = sooner(due, int64(cells.i64[row, slot]) + plan.rules[rule, REFRACTORY], now)
     for m in range(plan.models.shape[0]):
+        begin, end = plan.audiences[m, AGE_FROM], plan.audiences[m, AGE_TO]
+        if end - begin < AGE_END - 1:
+            first = int64(cells.u16[row, FIRST_DAY])
+            due = due_day(cells, plan, row, due, first + begin - 1, now)
+            if end < AGE_END:
+                due = due_day(cells, plan, row, due, first + end, now)
         for axis in range(1 if plan.models[m, GRID] == 0 else 2):
             fell_at = int64(cells.i64[row, plan.models[m, FELL_AT] + axis])
             if fell_at != UNSET:

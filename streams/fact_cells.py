@@ -1,4 +1,4 @@
-"""What a fact is in a cell: numbers in thousandths, dates as local days, and until when it holds."""
+"""What a fact is in a cell: numbers in thousandths, dates as local days, texts by their number, and until when it holds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from streams.days import DAY_MS
 from streams.decode import instant_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from schemas.events import AccountFacts
-    from streams.plan import Pin
+    from streams.plan import Program
 
 FACT_MAX: Final = 10**15
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -40,21 +40,22 @@ def expiry(name: str, told: AccountFacts, at: int) -> int:
     return FOREVER if days is None else at + days * DAY_MS
 
 
-def fact_cell(name: str, value: Any, overrides: Mapping[str, Pin], zone_number: Callable[[str], int]) -> int:
+def fact_cell(name: str, value: Any, program: Program, zone_number: Callable[[str], int]) -> int:
     """Return the cell of a fact's or an override's value, ``NO_FACT`` for one that is not read."""
+    if name in program.named:
+        return program.named[name].get(value, NO_FACT) if isinstance(value, str) else NO_FACT
     if name == ZONE_FACT:
         return zone_number(value) if isinstance(value, str) else NO_FACT
     if name.startswith(OVERRIDE_PREFIX):
-        pin = overrides[name]
+        pin = program.overrides[name]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return number_cell(value) if is_number and pin.low <= value <= pin.high else NO_FACT
     if name in DATE_FACTS:
         return date_cell(value)
     fact = FACT_BY_NAME[name]
-    if fact.values == YES_NO and isinstance(value, bool):
-        return int(value)
     if fact.values:
-        return fact.values.index(value) if value in fact.values else NO_FACT
+        found = fact.values[value] if fact.values == YES_NO and isinstance(value, bool) else value
+        return fact.values.index(found) if found in fact.values else NO_FACT
     cell = number_cell(value)
     return NO_FACT if fact.range and not 1000 * fact.range[0] <= cell <= 1000 * fact.range[1] else cell
 

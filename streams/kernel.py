@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams import effects as fx
 from streams.apply import apply_event, apply_facts
+from streams.audience import applies
 from streams.bands import next_band
 from streams.cells import AHEAD, EVALUATED, STALE, WRITTEN
 from streams.clock import NEVER_MS, move_clock
@@ -35,7 +36,6 @@ from streams.plan import (
     GRACE_MS,
     GRID,
     IN_FORCE_FROM,
-    KINDS,
     MIN_CHANGE,
     MISSING,
     PART,
@@ -139,7 +139,7 @@ def rescore(
     score, band, coverage, present, moving = int64(NONE), int64(NOT_APPLICABLE), int64(0), int64(0), False
     evidence, override, sent_band = int64(NONE), int64(NO_OVERRIDE), int64(cells.u8[row, model[PRESENT_BAND]])
     was = int64(INSUFFICIENT) if fresh else sent_band
-    if (model[KINDS] >> kind) & 1:
+    if applies(cells, plan, row, m, kind, now):
         total, present, moving = weigh(cells, plan, row, m, now)
         coverage, band = half_up(1000 * present, model[DENOMINATOR]), int64(INSUFFICIENT)
         if has_evidence(plan, cells.parts, m, present):
@@ -272,7 +272,7 @@ def rearm(cells: Cells, plan: Plan, accounts: int) -> None:
         if now == UNSET:
             continue
         for m in range(plan.models.shape[0]):
-            if (plan.models[m, KINDS] >> account_kind(cells, row, now)) & 1:
+            if applies(cells, plan, row, m, account_kind(cells, row, now), now):
                 moves = weigh(cells, plan, row, m, now)[2]
                 moving = moving or moves
         cells.due[row] = next_due(cells, plan, row, moving, now)

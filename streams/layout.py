@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from schemas.catalogue import FORGOTTEN_DAYS, MEASUREMENTS, SOURCE_BY_NAME, Signal, Source
-from schemas.model_file import POINTS_MAX
+from schemas.component import POINTS_MAX
 from schemas.reasons import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from schemas.model_file import Metric, ModelFile
+    from schemas.component import Metric
+    from schemas.model_file import ModelFile
     from schemas.policy import Policy
 
 NEVER: Final = 0

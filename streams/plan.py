@@ -23,6 +23,7 @@ from schemas.catalogue import (
 from schemas.errors import ConfigError
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
+from streams.audience import audiences, named_texts, names_asked
 from streams.change_text import ChangeText
 from streams.clock import NEVER_MS
 from streams.days import DAY_MS, one_zone
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from schemas.model_file import Component, ModelFile
+    from schemas.component import Component
+    from schemas.model_file import ModelFile
     from schemas.policy import Policy
     from schemas.words import Words
     from streams.days import ZoneBook, Zones
@@ -62,10 +64,10 @@ without a grid."""
 WAYS: Final = ("spread", "count", "spread_in_dimension")
 RING_BIT, RING_WIDTH, RING_OFFSET, RING_DAYS, RING_COLUMNS = range(5)
 (
-    PART, PART_END, DIM, DIM_END, BAND, BAND_END, DENOMINATOR, MIN_COVERAGE, MARGIN, DWELL, MIN_CHANGE, KINDS, FELL_AT,
+    PART, PART_END, DIM, DIM_END, BAND, BAND_END, DENOMINATOR, MIN_COVERAGE, MARGIN, DWELL, MIN_CHANGE, FELL_AT,
     SENT_SCORE, CHANGE, SENT_OVERRIDE, SENT_DIMS, SENT_PARTS, SENT_COVERAGE, PRESENT_BAND, MISSING, GRID, TARGET,
     MODEL_COLUMNS,
-) = range(24)  # fmt: skip
+) = range(23)  # fmt: skip
 (
     SINCE_SLOT, RULE_SEVERITY, REPEATED_SEVERITY, LIMIT_DAYS, QUIET, REPEAT_AFTER, REFRACTORY, RULE_WINDOW, BASELINE, AT_LEAST,
     RATIO_T, RULE_RING, RULE_COLUMNS,
@@ -99,7 +101,8 @@ class Plan(NamedTuple):
     decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
     of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
     (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept, ``mutes`` (intervals, MUTE_COLUMNS) the half-open
-    intervals, in order, in which alerts are held back.
+    intervals, in order, in which alerts are held back, ``audiences`` and ``names_asked`` to whom each model applies
+    (``streams/audience.py``).
     """
 
     components: npt.NDArray[np.int64]
@@ -118,6 +121,8 @@ class Plan(NamedTuple):
     numbers: npt.NDArray[np.float64]
     scalars: npt.NDArray[np.int64]
     mutes: npt.NDArray[np.int64]
+    audiences: npt.NDArray[np.int64]
+    names_asked: npt.NDArray[np.int64]
     zones: Zones
 
 
@@ -132,8 +137,8 @@ class Pin(NamedTuple):
 class Program(NamedTuple):
     """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, overrides by name.
 
-    ``zones`` gives the tables of the zones that facts name, ``words`` the messages of the policy's language, ``texts`` the
-    sentences of each model's changes.
+    ``named`` are the texts that models compare facts with, by fact, each with its number, ``zones`` gives the tables of the
+    zones that facts name, ``words`` the messages of the policy's language, ``texts`` the sentences of each model's changes.
     """
 
     policy: Policy
@@ -141,6 +146,7 @@ class Program(NamedTuple):
     layout: Layout
     plan: Plan
     facts: tuple[str, ...]
+    named: dict[str, dict[str, int]]
     overrides: dict[str, Pin]
     zones: ZoneBook
     words: Words
@@ -157,12 +163,10 @@ def compile_program(
     """
     zone = zones.table(policy.time_zone)
     if zone is None:
-        raise ConfigError(
-            f"time_zone {policy.time_zone!r} is not known. Give a name of the time zone database, "
-            "such as UTC or Europe/Madrid."
-        )
+        raise unknown_zone(policy.time_zone)
     layout = make_layout(policy, models)
-    facts = _facts(policy, models)
+    named = named_texts(models)
+    facts = (*_facts(policy, models), *named)
     anchors: list[tuple[int, int]] = []
     decay: list[int] = []
     components: list[list[int]] = []
@@ -205,11 +209,20 @@ def compile_program(
         numbers=_numbers(policy),
         scalars=np.array([*_scalars(policy, layout, facts), in_force_from], np.int64),
         mutes=_table([], MUTE_COLUMNS),
+        audiences=audiences(models, facts),
+        names_asked=names_asked(models, named),
         zones=one_zone(zone),
     )
     words = CATALOGUES[policy.language]
     texts = tuple(ChangeText(model, words) for model in models)
-    return Program(policy, tuple(models), layout, plan, facts, overrides, zones, words, texts)
+    return Program(policy, tuple(models), layout, plan, facts, named, overrides, zones, words, texts)
+
+
+def unknown_zone(name: str) -> ConfigError:
+    """Return what is to be said of a policy's time zone that is not known."""
+    return ConfigError(
+        f"time_zone {name!r} is not known. Give a name of the time zone database, such as UTC or Europe/Madrid."
+    )
 
 
 def users_of(marked: int) -> int:
@@ -293,10 +306,9 @@ def _component(
 
 def _model(model: ModelFile, layout: Layout, index: int) -> list[int]:
     slots = layout.models[index]
-    kinds = sum(1 << FACT_BY_NAME["kind"].values.index(kind) for kind in model.applies_to.kind)
     return [
         model.denominator, _thousandths(model.min_coverage), _thousandths(model.hysteresis),
-        model.dwell_h * 3_600_000, _thousandths(model.min_change), kinds,
+        model.dwell_h * 3_600_000, _thousandths(model.min_change),
         slots.fell_at, slots.sent_score, slots.change, slots.override, slots.dimensions, slots.parts, slots.coverage,
         slots.band, WAYS.index(model.missing),
     ]  # fmt: skip

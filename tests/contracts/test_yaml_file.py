@@ -37,7 +37,7 @@ def test_what_looks_like_a_number_or_a_date_and_is_none_is_told_with_its_line(
     with pytest.raises(ConfigError) as refused:
         parse_yaml(f"{text}\n{more}\n", Policy, name="mine")
     assert message in str(refused.value)
-    assert f"line {text.count(chr(10)) + 2}," in str(refused.value)
+    assert f"1 mistake(s)\n  line {text.count(chr(10)) + 2}: " in str(refused.value)
 
 
 def test_values_repeated_beyond_all_bounds_are_refused_before_they_are_made() -> None:

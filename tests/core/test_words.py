@@ -17,8 +17,8 @@ from agents.explanation import ComponentTold, EpisodeTold, Explanation, IfActive
 from agents.program import known_models, load_model
 from agents.zones import ZoneDatabase
 from schemas.catalogue import FACTS, FEATURES, MEASUREMENTS, READABLE_FACTS, SOURCES
+from schemas.component import Metric, known_sources
 from schemas.examples import OUTPUT_EXAMPLES
-from schemas.model_file import Metric, known_sources
 from schemas.outputs import ScoreChange
 from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE, Missing, Severity, Status
 from schemas.topics import Output

@@ -131,6 +131,22 @@ def test_a_model_with_fewer_bands_keeps_its_accounts_in_the_highest_left() -> No
     assert acme.score["band"] == "low"
 
 
+#   the plan was told under a file that did not ask for it; from the next evaluation on it counts
+def test_a_model_that_comes_to_ask_for_a_plan_knows_what_was_told_before() -> None:
+    everybody = model(component("nps"))
+    some = everybody | {"applies_to": {"kind": ["customer"], "plan": ["team"]}}
+    others = everybody | {"applies_to": {"kind": ["customer"], "plan": ["starter", "business"]}}
+    acme = Acme(everybody).told(nps=90, plan="team")
+    acme.change_to(some).told(owner="kim")
+    assert (acme.score["band"], len(acme.changes)) == ("high", 1)
+    acme.change_to(others).told(owner="lou")
+    assert (acme.score["score"], acme.score["band"]) == (None, "not_applicable")
+    acme.told(plan="business")
+    assert acme.score["band"] == "high"
+    acme.change_to(everybody).told(plan=None)
+    assert [change["new"]["band"] for change in acme.changes] == ["high", "not_applicable", "high"]
+
+
 @pytest.mark.parametrize("service", [None, "answer within a day"])
 def test_a_service_level_is_that_of_the_file_in_force(service: str | None) -> None:
     tree = model(component("nps"))

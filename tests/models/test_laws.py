@@ -13,6 +13,8 @@ import pytest
 from agents.program import known_models, load_model, load_policy
 from agents.zones import ZoneDatabase
 from schemas.catalogue import FACTS
+from schemas.model_file import ModelFile
+from schemas.reasons import NOT_APPLICABLE
 from schemas.topics import Input
 from streams.instants import instant_text
 from streams.plan import compile_program
@@ -30,7 +32,21 @@ ACCOUNTS: Final = 3
 @pytest.fixture(scope="module")
 def twelve() -> Program:
     policy = load_policy("default").model_copy(update={"models": list(MODELS)})
-    return compile_program(policy, list(MODELS.values()), ZoneDatabase())
+    return compile_program(policy, [_asking(model) for model in MODELS.values()], ZoneDatabase())
+
+
+ASKED: Final = {
+    "guide": {"plan": ["team", "business"]},
+    "siemens": {"segment": ["small"], "plan": ["team"], "age": {"to_days": 60}},
+    "axon": {"age": {"from_days": 20, "to_days": 50}},
+}
+"""For whom some of the models are, beside the kinds in their files."""
+
+
+def _asking(model: ModelFile) -> ModelFile:
+    tree = model.model_dump(by_alias=True)
+    tree["applies_to"] |= ASKED.get(model.model, {})
+    return ModelFile.model_validate(tree)
 
 
 def told(rng: random.Random) -> dict[str, Any]:
@@ -43,6 +59,9 @@ def told(rng: random.Random) -> dict[str, Any]:
         model = rng.choice(list(MODELS.values()))
         component = rng.choice(["", *(f".{part.name}" for part in model.components)])
         found[f"override.{model.model}{component}"] = rng.choice([*range(6), 50, 99.5, None])
+    if rng.random() < 0.6:
+        found["plan"] = rng.choice(["team", "team", "business", "starter", None, 5])
+        found["segment"] = rng.choice(["small", "small", "mid-market", None])
     if rng.random() < 0.3:
         found["kind"] = rng.choice(["trial", "customer", "partner", "internal"])
     return found
@@ -54,13 +73,16 @@ def events() -> Events:
     names = sorted({json.loads(body)["account_id"] for body in simulated[Input.LOGINS]})
     facts = [(json.loads(body)["occurred_at"], body) for body in simulated[Input.ACCOUNT_FACTS]]
     for number in range(250):
-        at = instant_text(START_MS + rng.randrange(DAYS * DAY_MS))
+        told_ms = START_MS + rng.randrange(DAYS * DAY_MS)
+        at = instant_text(told_ms)
         event = {
             "event_id": f"told-{number}",
             "account_id": rng.choice(names),
             "occurred_at": at,
             "facts": told(rng),
         }
+        if rng.random() < 0.3:
+            event["expires_at"] = told_ms + rng.randrange(3 * DAY_MS)
         facts.append((at, json.dumps(event).encode()))
     return simulated | {Input.ACCOUNT_FACTS: [body for _, body in sorted(facts)]}
 
@@ -92,6 +114,18 @@ def test_on_every_scale_parts_sum_to_the_score_and_their_differences_to_the_chan
             assert score is None or low <= score <= high
         moved = round(1000 * (scores[1] or 0)) - round(1000 * (scores[0] or 0))
         assert sum(round(1000 * part["delta"]) for part in change["contributions"]) == moved
+
+
+def test_models_come_to_apply_and_cease_to_with_a_fact_its_end_and_an_age(whole: list[bytes]) -> None:
+    changes = [json.loads(value) for value in whole if b"change_id" in value]
+    ended = Counter(
+        change["cause"]["kind"]
+        for change in changes
+        if change["model"] in ASKED and change["new"]["band"] == NOT_APPLICABLE
+    )
+    assert {"fact", "evidence", "time"} <= set(ended)
+    begun = Counter(change["model"] for change in changes if change["old"]["band"] == NOT_APPLICABLE)
+    assert set(begun) >= {*ASKED}
 
 
 def test_a_grid_is_told_by_models_that_have_one_and_is_their_band(whole: list[bytes]) -> None:

@@ -113,7 +113,7 @@ def test_all_mistakes_of_all_files_are_told_and_the_good_ones_reported(
         "2 mistake(s)",
         "line 4: version",
         f"line {line}: hysteresis",
-        "line 4: activity: unknown",
+        "line 4: activity.0: unknown",
     ):
         assert mistake in done.stderr
     assert "retention version 1: 6 components, 4 bands; no mistakes" in done.stdout

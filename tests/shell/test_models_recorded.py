@@ -68,7 +68,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines += [line("globex", day) for day in range(15)]
     lines += [line("initech", day) for day in range(30)]
     lines += [
-        line("acme", 0, "facts", facts={"nps": 80}),
+        line("acme", 0, "facts", facts={"nps": 80, "plan": "team"}),
         line("globex", 0, "facts", facts={"savings_pct": 50, "efficiency_pct": 50, "goals_pct": 50}),
         line("initech", 0, "facts", facts={"kind": "trial"}),
     ]
@@ -95,11 +95,11 @@ def test_the_list_tells_how_much_of_recorded_accounts_a_model_sees_and_what_woul
     # health of 100: acme 15 (NPS) + usage 12 + tickets 5 + 4 = 36, globex 50 + 21 = 71: (0.36 + 0.71) / 2; its
     # feature requests need 84 days. Not told: NPS of one (15 / 2), references of both (10), the others of one
     assert row(told, "health") == (
-        "health 2 1 0.535 references_given +0.100, goals_pct +0.100, savings_pct +0.075, efficiency_pct +0.075, nps +0.075"
+        "health 2 of 3 1 0.535 references_given +0.100, goals_pct +0.100, savings_pct +0.075, efficiency_pct +0.075, nps +0.075"
     )
     # of customers, trials and partners: none of the four questions is answered
-    assert row(told, "value").startswith("value 3 0 0.000 fits_profile +0.250, ")
-    assert row(told, "qualification").startswith("qualification 1 1 1.000 none")
+    assert row(told, "value").startswith("value 3 of 3 0 0.000 fits_profile +0.250, ")
+    assert row(told, "qualification").startswith("qualification 1 of 3 1 1.000 none")
 
 
 def test_a_model_that_no_recorded_account_is_for_says_so(recording: Path, tmp_path: Path) -> None:
@@ -107,7 +107,34 @@ def test_a_model_that_no_recorded_account_is_for_says_so(recording: Path, tmp_pa
     (tmp_path / "ours.yaml").write_text(text)
     (tmp_path / "mine.yaml").write_text("policy: mine\nversion: 1\nmodels: [ours]\nactivity: [login]\n")
     told = said("list", "--policy", tmp_path / "mine.yaml", recording)
-    assert row(told, "ours") == "ours 0 0 - none of the accounts is a internal"
+    assert row(told, "ours") == "ours 0 of 3 0 - none of the accounts is of those it is for: internal"
+
+
+#   acme is on the plan team, globex on none; all three are seen for 30 days
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("plan: [team, business]", "1 of 3"),
+        (
+            "plan: [business]",
+            "0 of 3 0 - none of the accounts is of those it is for: customer; plan business",
+        ),
+        ("age: {from_days: 30}", "2 of 3"),
+        (
+            "age: {to_days: 29}",
+            "0 of 3 0 - none of the accounts is of those it is for: customer; age 1..29 days",
+        ),
+        ("age: {from_days: 30, to_days: 30}", "2 of 3"),
+    ],
+)
+def test_the_list_tells_to_how_many_accounts_a_model_applies(
+    recording: Path, tmp_path: Path, asked: str, told: str
+) -> None:
+    text = OF_ONE.format(version=1, active=8, nps=2, high=50).replace("[customer]", f"[customer]\n  {asked}")
+    (tmp_path / "ours.yaml").write_text(text)
+    (tmp_path / "mine.yaml").write_text("policy: mine\nversion: 1\nmodels: [ours]\nactivity: [login]\n")
+    listed = said("list", "--policy", tmp_path / "mine.yaml", recording)
+    assert row(listed, "ours").startswith(f"ours {told}")
 
 
 def test_recorded_events_of_which_none_was_taken_are_told(latido: Latido, tmp_path: Path) -> None:
