@@ -27,7 +27,7 @@ def parquet_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
         ConfigError: it cannot be read, or one of its columns cannot be told as JSON.
     """
     try:
-        import pyarrow  # noqa: PLC0415 - an extra
+        import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         raise ConfigError(
@@ -38,13 +38,13 @@ def parquet_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
         columns = _columns(path, source.schema_arrow)
         for batch in source.iter_batches(ROWS_AT_ONCE):
             yield from map(_line, _rows(batch, columns))
-    except pyarrow.ArrowException as error:
+    except pa.ArrowException as error:
         raise ConfigError(f"{path}: cannot be read as parquet ({error}). Write it again.") from error
 
 
 def _columns(path: Path, schema: Any) -> dict[str, Any]:
     """Return the columns, each with the type as which it is read."""
-    import pyarrow  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
     from pyarrow import types  # noqa: PLC0415
 
     missing = [name for name in NEEDED if name not in schema.names]
@@ -61,7 +61,7 @@ def _columns(path: Path, schema: Any) -> dict[str, Any]:
                 raise ConfigError(
                     f"{path}: column {field.name} is {kind}, without a zone. Write it with one, or as integer ms UTC."
                 )
-            kind = pyarrow.timestamp("ms", kind.tz)
+            kind = pa.timestamp("ms", kind.tz)
         if field.name == FACTS and types.is_struct(kind):
             raise ConfigError(
                 f"{path}: column facts is {kind}, in which an absent fact is null, and null deletes a fact. Write it as JSON "

@@ -12,6 +12,7 @@ import struct
 import zlib
 from bisect import bisect_right
 from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import msgspec
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
     OnBytes = Callable[[Path, int], None]
     """Hears how many bytes of a file were read."""
-    OnRefused = Callable[[int, bytes, Refused], None]
-    """Hears of a line that belongs to no partition: its number, its text, and why."""
+    OnRefused = Callable[["LinePlace", bytes, Refused], None]
+    """Hears of a line that belongs to no partition: where it is, its text, and why."""
 
 CHUNK_LINES: Final = 5_000
 TOLD_LINES: Final = 10_000
@@ -63,6 +64,18 @@ class Address(msgspec.Struct):
 class _Type(msgspec.Struct):
     type: str
     withdraws: str | None = None
+
+
+class LinePlace(NamedTuple):
+    """Where a line is: its file, its number there, and its number in the whole recording, both from 1."""
+
+    path: Path
+    line: int
+    number: int
+
+    def __str__(self) -> str:
+        """Return it as an editor opens it."""
+        return f"{self.path}:{self.line}"
 
 
 class Spool:
@@ -101,10 +114,10 @@ class Recording(NamedTuple):
         """Return the spools of a partition."""
         return {topic: self.spools[partition, topic] for topic in Input if (partition, topic) in self.spools}
 
-    def place(self, number: int) -> tuple[Path, int]:
-        """Return the file of a line, and the line's number in it, from 1."""
-        first, path = self.starts[bisect_right(self.starts, number, key=lambda start: start[0]) - 1]
-        return path, number - first + 1
+    def place(self, number: int) -> LinePlace:
+        """Return where the line of a number is."""
+        first, path = self.starts[bisect_right(self.starts, number, key=itemgetter(0)) - 1]
+        return LinePlace(path, number - first + 1, number)
 
 
 @contextmanager
@@ -159,7 +172,7 @@ def deal(
         ConfigError: a file cannot be read.
     """
     recording = Recording({}, 0, [], [])
-    homes: dict[str, int] = {}
+    homes = _Homes(partitions)
     decoder = msgspec.json.Decoder(Address)
     lines = 0
     for path in files:
@@ -169,17 +182,15 @@ def deal(
             text = line.rstrip(b"\r\n")
             if not text.strip():
                 continue
-            if _CONTROL in text and (line_type := _type_of(text)) and line_type.type == RECORDED_CONTROL:
-                recording.control.append(_control_line(len(recording.control), line_type, text))
+            if _is_control(text):
+                recording.control.append(_control_line(len(recording.control), text))
                 continue
             try:
                 address, topic = _routed(decoder, text)
             except Refused as refused:
-                on_refused(lines, text, refused)
+                on_refused(recording.place(lines), text, refused)
                 continue
-            home = homes.get(address.account_id)
-            if home is None:
-                home = homes[address.account_id] = partition_of(address.account_id.encode(), partitions)
+            home = homes[address.account_id]
             spool = recording.spools.get((home, topic))
             if spool is None:
                 spool = recording.spools[home, topic] = _spool(folder, f"{home}-{topic}", stack)
@@ -217,18 +228,35 @@ def _routed(decoder: msgspec.json.Decoder[Address], text: bytes) -> tuple[Addres
     return address, topic
 
 
-def _type_of(text: bytes) -> _Type | None:
+class _Homes(dict[str, int]):
+    """The partition of each account."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self._partitions = partitions
+
+    def __missing__(self, account_id: str) -> int:
+        home = self[account_id] = partition_of(account_id.encode(), self._partitions)
+        return home
+
+
+def _is_control(text: bytes) -> bool:
+    if _CONTROL not in text:
+        return False
     try:
-        return msgspec.json.decode(text, type=_Type)
+        return msgspec.json.decode(text, type=_Type).type == RECORDED_CONTROL
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
+        return False
 
 
-def _control_line(number: int, line: _Type, text: bytes) -> ControlLine:
+def _control_line(number: int, text: bytes) -> ControlLine:
     """Return a control record as it would lie in the topic."""
-    if line.withdraws is not None:
-        return ControlLine(number, line.withdraws.encode(), None)
-    return ControlLine(number, None, text)
+    withdraws = msgspec.json.decode(text, type=_Type).withdraws
+    return (
+        ControlLine(number, None, text)
+        if withdraws is None
+        else ControlLine(number, withdraws.encode(), None)
+    )
 
 
 class Reader:
@@ -281,4 +309,3 @@ def _time_of(decoder: msgspec.json.Decoder[_Dated], line: bytes) -> int:
     cut_instants(dated, line)
     time_ms = instant_ms(dated.occurred_at)
     return time_ms if OCCURRED_AT_MIN_MS <= time_ms < OCCURRED_AT_END_MS else NEVER_MS
-

@@ -23,7 +23,7 @@ from streams.views import view_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from agents.recorded import Spool
+    from agents.recorded import LinePlace, Spool
     from schemas.records import OutputRecord
     from streams.decode import Refused
     from streams.plan import Program
@@ -71,8 +71,8 @@ def replay_files(
     def collect(record: OutputRecord) -> None:
         _collect(outputs, record)
 
-    def refuse(line: int, text: bytes, refused: Refused) -> None:
-        outputs[Output.DEAD_LETTERS].append(_unroutable(line, text, refused))
+    def refuse(place: LinePlace, text: bytes, refused: Refused) -> None:
+        outputs[Output.DEAD_LETTERS].append(_unroutable(place.number, text, refused))
 
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
         recording = deal(files, partitions, Path(folder), stack, refuse)
@@ -87,7 +87,9 @@ def replay_files(
     for output, records in outputs.items():
         records.sort(key=lambda record: record[0])
         (out / OUTPUT_FILES[output]).write_bytes(b"".join(line + b"\n" for _, line in records))
-    return Summary(recording.lines, events, {OUTPUT_FILES[output]: len(records) for output, records in outputs.items()})
+    return Summary(
+        recording.lines, events, {OUTPUT_FILES[output]: len(records) for output, records in outputs.items()}
+    )
 
 
 def fold_files(files: Sequence[Path], program: Program) -> Partition:
