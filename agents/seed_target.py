@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
@@ -34,10 +35,16 @@ if TYPE_CHECKING:
     from streams.plan import Program
 
 TIMEOUT_S: Final = 10.0
-COORDINATOR_TIMEOUT_S: Final = 20.0
+SETTLING_MAX_S: Final = 20.0
 ASK_EVERY_S: Final = 0.2
-COORDINATOR_MOVES: Final = frozenset(
-    {Answer.COORDINATOR_LOAD_IN_PROGRESS, Answer.COORDINATOR_NOT_AVAILABLE, Answer.NOT_COORDINATOR}
+SETTLING: Final = frozenset(
+    {
+        Answer.COORDINATOR_LOAD_IN_PROGRESS,
+        Answer.COORDINATOR_NOT_AVAILABLE,
+        Answer.LEADER_NOT_AVAILABLE,
+        Answer.NOT_COORDINATOR,
+        Answer.NOT_LEADER_FOR_PARTITION,
+    }
 )
 TRANSACTION_TIMEOUT_MS: Final = 600_000
 """Of the one transaction: brokers allow 15 min unless they are told otherwise."""
@@ -73,7 +80,7 @@ def require_fresh(settings: Settings, partitions: int) -> None:
 
 def _members(client: AdminClient, settings: Settings) -> int:
     group = settings.application_id
-    found = _of_group(
+    found = _answer(
         settings, lambda: client.describe_consumer_groups([group], request_timeout=TIMEOUT_S)[group]
     )
     return 0 if found is None else len(found.members)
@@ -83,15 +90,15 @@ def _has_read(client: AdminClient, settings: Settings, partitions: int) -> bool:
     group, names = settings.application_id, _inputs(settings).values()
     asked = [TopicPartition(name, number) for name in names for number in range(partitions)]
     request = [ConsumerGroupTopicPartitions(group, asked)]
-    found = _of_group(
+    found = _answer(
         settings, lambda: client.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group]
     )
     return found is not None and any(place.offset >= 0 for place in found.topic_partitions)
 
 
-def _of_group(settings: Settings, ask: Callable[[], Future[Any]]) -> Any:
-    """Return what the group's coordinator answers, None if it knows no such group; one that is just loading is asked again."""
-    deadline_s = time.monotonic() + COORDINATOR_TIMEOUT_S
+def _answer(settings: Settings, ask: Callable[[], Future[Any]]) -> Any:
+    """Return what is answered, None if no such group is known; while whom to ask is being settled it is asked again."""
+    deadline_s = time.monotonic() + SETTLING_MAX_S
     while True:
         try:
             return ask().result(2 * TIMEOUT_S)
@@ -99,8 +106,10 @@ def _of_group(settings: Settings, ask: Callable[[], Future[Any]]) -> Any:
             code = error.args[0].code()
             if code == Answer.GROUP_ID_NOT_FOUND:
                 return None
-            if code not in COORDINATOR_MOVES or time.monotonic() > deadline_s:
+            if code not in SETTLING or time.monotonic() > deadline_s:
                 raise _lost(settings, error) from None
+        except TimeoutError as error:
+            raise _lost(settings, error) from None
         time.sleep(ASK_EVERY_S)
 
 
@@ -139,8 +148,9 @@ def _not_fresh(settings: Settings, partitions: int, why: str) -> StateError:
 
 
 def _lost(settings: Settings, error: Exception) -> BrokerError:
+    why = str(error) or "nothing in time"
     return BrokerError(
-        f"{settings.broker} does not answer as it should ({error}). Look at the broker and run the same command again: an "
+        f"{settings.broker} does not answer as it should ({why}). Look at the broker and run the same command again: an "
         "application is seeded as a whole or not at all, and it says which."
     )
 
@@ -161,17 +171,19 @@ def first_unfolded(settings: Settings, partitions: int, from_ms: int | None) -> 
     }
 
     def offsets(wanted: OffsetSpec) -> dict[tuple[int, Input], int]:
-        answers = client.list_offsets(dict.fromkeys(places, wanted), request_timeout=TIMEOUT_S)
-        return {places[place]: answer.result(2 * TIMEOUT_S).offset for place, answer in answers.items()}
+        at_once = dict(client.list_offsets(dict.fromkeys(places, wanted), request_timeout=TIMEOUT_S))
 
-    try:
-        if from_ms is None:
-            return offsets(OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        # The ends first: what comes after them is not older.
-        ends = offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        found = offsets(OffsetSpec.for_timestamp(from_ms))
-    except KafkaException as error:
-        raise _lost(settings, error) from None
+        def ask(place: TopicPartition) -> Future[Any]:
+            answer = at_once.pop(place, None)
+            return answer or client.list_offsets({place: wanted}, request_timeout=TIMEOUT_S)[place]
+
+        return {at: _answer(settings, partial(ask, place)).offset for place, at in places.items()}
+
+    if from_ms is None:
+        return offsets(OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    # The ends first: what comes after them is not older.
+    ends = offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    found = offsets(OffsetSpec.for_timestamp(from_ms))
     return {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
 
 
