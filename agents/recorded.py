@@ -95,6 +95,16 @@ class Spool:
         self._marks.flush()
         self.marks = np.memmap(self._marks, np.int64, "r+").reshape(-1, 2)
 
+    def times(self) -> npt.NDArray[np.int64]:
+        """Return the time that each line says (ms UTC), ``NEVER_MS`` where it says none that is plausible."""
+        decoder = msgspec.json.Decoder(_Dated)
+        return np.fromiter((_time_of(decoder, line) for line in self.lines()), np.int64, len(self.marks))
+
+    def largest_ms(self, skew_ms: int) -> int:
+        """Return the largest of them, those more than ``skew_ms`` after the time of their record as of that."""
+        times, stamps = self.times(), self.marks[:, STAMP]
+        return int(np.where((stamps >= 0) & (times > stamps + skew_ms), stamps, times).max())
+
     def lines(self) -> BinaryIO:
         """Return the lines, from the first on."""
         self._lines.seek(0)
@@ -113,6 +123,10 @@ class Recording(NamedTuple):
     def of(self, partition: int) -> dict[Input, Spool]:
         """Return the spools of a partition."""
         return {topic: self.spools[partition, topic] for topic in Input if (partition, topic) in self.spools}
+
+    def largest_ms(self, skew_ms: int) -> int:
+        """Return the largest plausible time of all lines, those from the future at the time of their record (ms UTC)."""
+        return max((spool.largest_ms(skew_ms) for spool in self.spools.values()), default=NEVER_MS)
 
     def place(self, number: int) -> LinePlace:
         """Return where the line of a number is."""
@@ -284,7 +298,7 @@ def _date_undated(spools: dict[tuple[int, Input], Spool]) -> None:
     """Give undated lines far ahead of all other inputs the largest time of those as the time of their record."""
     if all((spool.marks[:, STAMP] >= 0).all() for spool in spools.values()):
         return
-    times = {place: _times(spool) for place, spool in spools.items()}
+    times = {place: spool.times() for place, spool in spools.items()}
     largest = dict.fromkeys(Input, NEVER_MS)
     for (_, topic), found in times.items():
         largest[topic] = max(largest[topic], int(found.max()))
@@ -294,11 +308,6 @@ def _date_undated(spools: dict[tuple[int, Input], Spool]) -> None:
             continue
         stamps = spool.marks[:, STAMP]
         stamps[(times[partition, topic] > limit + FAR_AHEAD_MS) & (stamps < 0)] = limit
-
-
-def _times(spool: Spool) -> npt.NDArray[np.int64]:
-    decoder = msgspec.json.Decoder(_Dated)
-    return np.fromiter((_time_of(decoder, line) for line in spool.lines()), np.int64, len(spool.marks))
 
 
 def _time_of(decoder: msgspec.json.Decoder[_Dated], line: bytes) -> int:

@@ -118,7 +118,9 @@ def seed(settings: Settings, program: Program, order: Order, rejects: Rejects, b
                 Kept(stack.enter_context((Path(folder) / f"kept-{number}").open("w+b")))
                 for number in range(partitions)
             ]
-            seeding = _Seeding(settings, program, order, recording, kept, rejects, bars)
+            skew_ms = program.policy.max_future_skew_s * 1000
+            cut_ms = min(recording.largest_ms(skew_ms), now_ms) if order.until_ms is None else order.until_ms
+            seeding = _Seeding(settings, program, order, cut_ms, recording, kept, rejects, bars)
             return asyncio.run(seeding.run())
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -155,6 +157,7 @@ class _Seeding(NamedTuple):
     settings: Settings
     program: Program
     order: Order
+    cut_ms: int
     recording: Recording
     kept: list[Kept]
     rejects: Rejects
@@ -173,12 +176,11 @@ class _Seeding(NamedTuple):
                     await asyncio.sleep(0)
             if not report.accounts:
                 raise ConfigError(f"no event was taken.{_first(self.rejects)} Nothing was seeded.")
-            cut_ms = report.cut_ms if order.until_ms is None else order.until_ms
             if hold is not None:
                 self.bars.begin("writing", sum(kept.records for kept in self.kept))
-                await hold.write(self._parts(self._firsts(cut_ms)))
+                await hold.write(self._parts(self._firsts()))
         left = lines - report.events - self._rejected
-        told = report.text(cut_ms=cut_ms, left=left, rejects=self.rejects)
+        told = report.text(cut_ms=self.cut_ms, left=left, rejects=self.rejects)
         return f"{told}\n\n{self._next_steps(report, control)}"
 
     @property
@@ -188,19 +190,19 @@ class _Seeding(NamedTuple):
 
     def _fold(self, number: int, control: Sequence[ControlLine], report: Report) -> Iterator[int]:
         """Fold the history of a partition and keep what is to be written."""
-        until_ms, emit = self.order.until_ms, self.rejects.of(self.recording, number)
+        emit = self.rejects.of(self.recording, number)
         machine = Partition(
             self.program, partition=number, partitions=len(self.kept), observer=report, keyed=False
         )
         machine.take_control(control)
-        yield from fold(machine, self.recording.of(number), until_ms, emit)
+        yield from fold(machine, self.recording.of(number), self.cut_ms, emit)
         if machine.halted is not None:
             name = INPUT_TOPICS[machine.halted].name
             raise ConfigError(
                 f"{HALT_AFTER} rejects in a row of {name} (partition {number}) halt it, the last is {self.rejects.last[name]}. "
                 "Nothing was seeded. Mend those lines or leave them out; --rejects FILE writes them down."
             )
-        finish(machine, None if until_ms is None else until_ms - machine.grace_ms, emit)
+        finish(machine, self.cut_ms - machine.grace_ms, emit)
         rows = machine.accounts.existing()
         machine.accounts.cells.u8[rows, VIEW_DUE] = 1
         report.add(machine, rows)
@@ -210,9 +212,9 @@ class _Seeding(NamedTuple):
         kept.put([pair for pair in machine.saved().others if not pair[0].startswith(POSITION)])
         kept.largest_ms = {topic: queue.progress.largest_ms for topic, queue in machine.merge.queues.items()}
 
-    def _firsts(self, cut_ms: int) -> dict[tuple[int, Input], int]:
+    def _firsts(self) -> dict[tuple[int, Input], int]:
         """Return where workers begin."""
-        from_ms = cut_ms - self.program.policy.max_future_skew_s * 1000
+        from_ms = self.cut_ms - self.program.policy.max_future_skew_s * 1000
         return first_unfolded(self.settings, len(self.kept), None if self.order.from_earliest else from_ms)
 
     def _parts(self, firsts: dict[tuple[int, Input], int]) -> Iterator[tuple[int, Sequence[Pair]]]:

@@ -92,7 +92,11 @@ def seed(
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress, rejects_to(rejects) as rejected:
+    console = Console(stderr=True)
+    with (
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        rejects_to(rejects) as rejected,
+    ):
         bars = ProgressBars(progress)
         told = seeded(
             settings, program, Order(files, until, positions == "earliest", dry_run), rejected, bars

@@ -51,11 +51,6 @@ class Report(NullPartitionObserver):
         """Count remarkable events."""
         self.notes.update(notes)
 
-    @property
-    def cut_ms(self) -> int:
-        """The largest time taken."""
-        return max(self.largest_ms.values())
-
     def add(self, machine: Partition, rows: list[int]) -> None:
         """Add the accounts of a partition that is through."""
         self.accounts += len(rows)
