@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PARTITIONS: Final = 2
 DAY_MS: Final = 86_400_000
+GRACE_MS: Final = 120_000
 START_MS: Final = 1_767_225_600_000
 """2026-01-01, a Thursday, in UTC."""
 Event = dict[str, Any]
@@ -251,6 +252,20 @@ def test_bands_waiting_alerts_and_the_way_to_go_live_are_told_and_once_is_enough
         f"kafka-topics.sh --bootstrap-server {settings.broker} --delete --topic {settings.topic_prefix}"
         in said
     )
+
+
+@pytest.mark.kafka
+def test_the_clock_ends_a_grace_before_the_cut(fresh: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(*HISTORY))
+    replayed(path, tmp_path / "out")
+    alert = json.loads((tmp_path / "out" / "disengagements.jsonl").read_text().splitlines()[0])
+    fires_ms = round(datetime.fromisoformat(alert["effective_at"]).timestamp() * 1000)
+    assert fires_ms % DAY_MS == 0
+    for until_ms, waiting in ((fires_ms + GRACE_MS - 1, 0), (fires_ms + GRACE_MS, 1)):
+        code, said = seed(fresh, path, "--until", until_ms, "--dry-run")
+        assert code == 0, said
+        assert f"alerts (one may have several reasons) {waiting} 0" in said
 
 
 @pytest.mark.kafka
