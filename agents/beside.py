@@ -50,5 +50,5 @@ class Beside:
             raise StateError(
                 f"The account table was written for {written} partitions, the input topics have {self._partitions} now. "
                 "Accounts would be scored apart from their history. Set the topics back, or start a new application: give "
-                "LATIDO_APPLICATION_ID a new name and create its topics."
+                "LATIDO_APPLICATION_ID a new name, create its topics and seed it from history (docs/seeding.md)."
             )

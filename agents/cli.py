@@ -19,6 +19,7 @@ from agents.control_commands import activate, alerts, dead_letters, diff
 from agents.convert import convert
 from agents.model_commands import models
 from agents.options import instant
+from agents.seed_command import seed
 from agents.settings import Settings, unknown_variables
 from agents.simulation.command import simulate
 from schemas.errors import LatidoError
@@ -49,6 +50,7 @@ main.add_command(convert)
 main.add_command(models)
 main.add_command(alerts)
 main.add_command(dead_letters)
+main.add_command(seed)
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

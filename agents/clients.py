@@ -48,7 +48,9 @@ class Connection(NamedTuple):
     check_crcs: bool = True
 
 
-async def transactional_producer(connection: Connection, transactional_id: str) -> AIOKafkaProducer:
+async def transactional_producer(
+    connection: Connection, transactional_id: str, timeout_ms: int = TRANSACTION_TIMEOUT_MS
+) -> AIOKafkaProducer:
     """Start a producer; it aborts the open transaction of whoever used the id before, and fences it.
 
     Returns when the markers of that transaction are written.
@@ -56,7 +58,7 @@ async def transactional_producer(connection: Connection, transactional_id: str) 
     producer = AIOKafkaProducer(
         bootstrap_servers=connection.bootstrap,
         transactional_id=transactional_id,
-        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        transaction_timeout_ms=timeout_ms,
         compression_type=connection.compression,
         max_batch_size=BATCH_BYTES,
         max_request_size=RECORD_BYTES_MAX,

@@ -92,6 +92,16 @@ class Committer:
         )
         return ends
 
+    async def write(self, parts: Iterable[tuple[int, Sequence[Pair]]]) -> int:
+        """Commit changelog records, some of a partition at a time as they are asked for, all or nothing; return how many."""
+        await self._producer.begin_transaction()
+        shipment = _Shipment(self._producer)
+        for partition, pairs in parts:
+            await shipment.put_changelog(self._topics.changelog, partition, pairs)
+        await shipment.settle()
+        await self._producer.commit_transaction()
+        return shipment.counts[True]
+
     async def stop(self) -> None:
         """Close the producer; an open transaction is left to be aborted."""
         await self._producer.stop()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from agents.replay import OUTPUT_FILES, read_lines, replay_files
+from agents.recorded import read_lines
+from agents.replay import OUTPUT_FILES, replay_files
 from agents.tables import table_text
 from schemas.events import FactValue, Instant
 from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE

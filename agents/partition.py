@@ -354,7 +354,7 @@ class Partition:
         A partition that stays in memory keeps what is queued; it finds its own progress here, or nothing.
         """
         queue = self.merge.queues[topic]
-        if progress.offset > queue.progress.offset:
+        if progress[:2] > queue.progress[:2]:
             assert not queue.queued, (
                 f"{topic.name}: another owner went on from {queue.progress} to {progress}"
             )

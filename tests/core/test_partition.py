@@ -13,7 +13,7 @@ from schemas.errors import ConfigError, StateError
 from schemas.policy import Policy
 from schemas.records import Chunk
 from schemas.topics import Input, Output
-from streams.merge import HALT_AFTER
+from streams.merge import HALT_AFTER, POSITION, PROGRESS, Progress
 from streams.plan import Program, compile_program
 from tests.auditor.scenarios import default_policy
 from tests.core.conftest import START_MS
@@ -125,3 +125,14 @@ def test_a_record_without_value_in_the_changelog_is_no_account(program: Program)
     other.load([*written, b"gone"], [*written.values(), None])
     other.loaded()
     assert other.accounts.names == ["a"]
+
+
+def test_the_running_maximum_is_known_before_the_first_record_of_a_topic(program: Program) -> None:
+    machine = Partition(program, partition=0, partitions=1)
+    seeded = Progress(-1, START_MS)
+    machine.load([POSITION + b"%d" % Input.LOGINS], [PROGRESS.pack(*seeded)])
+    machine.loaded()
+    offer(machine, [LOGIN % (1, START_MS - 1)])
+    give_up(machine)
+    assert machine.step(10) == 1
+    assert machine.merge.queues[Input.LOGINS].progress == Progress(0, START_MS)

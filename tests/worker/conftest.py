@@ -55,15 +55,23 @@ class Kill(NamedTuple):
 
 
 class Bench:
-    """One application on the broker: topics of its own, workers, and a reader."""
+    """One application on the broker: topics of its own, workers, and a reader.
 
-    def __init__(self, broker: str, folder: Path, partitions: int = PARTITIONS) -> None:
+    With ``settings`` it is an application whose topics are there already.
+    """
+
+    def __init__(
+        self, broker: str, folder: Path, partitions: int = PARTITIONS, settings: Settings | None = None
+    ) -> None:
         self.folder = folder
         own = uuid.uuid4().hex[
             :8
         ]  # a group of its own too: the broker waits for static members of one that are gone
-        self.settings = Settings(broker=broker, topic_prefix=f"t{own}-", application_id=f"app{own}")
-        create_topics(self.settings, partitions=partitions, replication=1)
+        self.settings = settings or Settings(
+            broker=broker, topic_prefix=f"t{own}-", application_id=f"app{own}"
+        )
+        if settings is None:
+            create_topics(self.settings, partitions=partitions, replication=1)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self.seen: Messages = defaultdict(list)
         self._metrics_ports: dict[str, int] = {}

@@ -43,17 +43,22 @@ def record(*, accounts: int, days: int, seed: int) -> Recording:
     return Recording(list(Company(span)), end_ms)
 
 
+def write(recording: Recording, file: Path, control: Sequence[dict[str, Any]] = ()) -> None:
+    """Write a file of recorded events, after lines of control."""
+    with file.open("wb") as lines:
+        lines.writelines(json.dumps(line).encode() + b"\n" for line in control)
+        for event in recording.events:
+            line = json.loads(recorded_line(event)) | {"received_at": recording.end_ms}
+            lines.write(json.dumps(line).encode() + b"\n")
+
+
 def replayed(
     recording: Recording, folder: Path, *, partitions: int, control: Sequence[dict[str, Any]] = ()
 ) -> Messages:
     """Replay up to the recording's end with lines of control, in a process of its own, compiled as the worker is."""
     folder.mkdir()
     file = folder / "recording.jsonl"
-    with file.open("wb") as lines:
-        lines.writelines(json.dumps(line).encode() + b"\n" for line in control)
-        for event in recording.events:
-            line = json.loads(recorded_line(event)) | {"received_at": recording.end_ms}
-            lines.write(json.dumps(line).encode() + b"\n")
+    write(recording, file, control)
     options = ["--partitions", str(partitions), "--until", str(recording.end_ms), "--out", str(folder)]
     subprocess.run(
         [sys.executable, "-c", "from agents.cli import main; main()", "replay", str(file), *options],
