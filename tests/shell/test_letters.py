@@ -15,10 +15,14 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from agents.cli import main
 from agents.dead_letter import dead_letter
 from agents.letter_text import ADVICE, lateness, visible, whole_text
+from agents.letters import Lookup, letter_at, name_parts
 from agents.partition import Partition
 from agents.program import load_program
+from agents.rejudge import Judged
+from agents.retry import Record, Sender, Verdict
 from agents.settings import Settings
 from agents.topics import create_topics
+from schemas.errors import BrokerError
 from schemas.reasons import RejectReason
 from schemas.records import Chunk
 from schemas.topics import INPUT_TOPICS, Input, Output, changelog_topic
@@ -452,7 +456,31 @@ def test_a_retry_that_broke_off_is_simply_repeated_and_can_do_no_more(applicatio
 
 
 @pytest.mark.kafka
-def test_only_the_oldest_so_many_are_tried_and_the_rest_by_the_next_run(application: Application) -> None:
+def test_of_two_retries_at_once_the_later_one_sends_and_the_earlier_one_says_so(
+    application: Application,
+) -> None:
+    name = application.reject(Input.PAGE_VISITS, ASTRAY, b"acme", visit(1))
+    settings = application.settings
+    with Lookup(settings, "read_committed") as dead:
+        letter, _ = letter_at(settings, dead, *(name_parts(name) or (0, 0)))
+    record = Record(
+        settings.topic_prefix + VISITS, HOME, b"acme", visit(1), NOW_MS, headers=[], original=True
+    )
+    earlier = Sender(settings)
+    with (
+        pytest.raises(BrokerError, match=r"^0 letters were sent .*another retry has begun meanwhile"),
+        earlier,
+    ):
+        earlier.send(Verdict(letter, Judged(HOME), record))
+        assert "1 sent" in application.latido("retry", name, "--send")
+    assert len(sent(application, VISITS)) == 1
+
+
+@pytest.mark.kafka
+def test_only_the_oldest_so_many_are_tried_and_the_rest_by_the_next_run(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.retry.TRANSACTION_LETTERS", 2)
     for number in range(5):
         application.reject(Input.PAGE_VISITS, ASTRAY, b"acme", visit(number), rejected_at_ms=NOW_MS + number)
     said = application.latido("retry", "--input", VISITS, "--at-most", "3", "--send")
