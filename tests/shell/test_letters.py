@@ -466,13 +466,14 @@ def test_of_two_retries_at_once_the_later_one_sends_and_the_earlier_one_says_so(
     record = Record(
         settings.topic_prefix + VISITS, HOME, b"acme", visit(1), NOW_MS, headers=[], original=True
     )
-    earlier = Sender(settings)
-    with (
-        pytest.raises(BrokerError, match=r"^0 letters were sent .*another retry has begun meanwhile"),
-        earlier,
-    ):
-        earlier.send(Verdict(letter, Judged(HOME), record))
-        assert "1 sent" in application.latido("retry", name, "--send")
+
+    def both() -> None:
+        with Sender(settings) as earlier:
+            earlier.send(Verdict(letter, Judged(HOME), record))
+            assert "1 sent" in application.latido("retry", name, "--send")
+
+    with pytest.raises(BrokerError, match=r"^0 letters were sent .*another retry has begun meanwhile"):
+        both()
     assert len(sent(application, VISITS)) == 1
 
 
