@@ -426,8 +426,10 @@ def test_what_is_sent_to_a_halted_input_waits_and_that_is_told(application: Appl
     bad = Chunk([b"acme"] * count, [b"{"] * count, np.arange(count), np.full(count, NOW_MS))
     machine.offer(Input.PAGE_VISITS, bad)
     application.commit(machine)
-    said = application.latido("retry", application.reject(Input.PAGE_VISITS, ASTRAY, b"acme", visit(1)))
-    assert "it counts in full" in said
+    said = application.latido(
+        "retry", application.reject(Input.PAGE_VISITS, ASTRAY, b"acme", visit(1, at_ms=NOW_MS - DAY_MS))
+    )
+    assert "older than the account's last activity" in said
     assert f"{VISITS} of partition {HOME}, by the reject at offset {count - 1} is halted" in said
 
 
