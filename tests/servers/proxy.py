@@ -11,10 +11,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Final, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Final, Self
 
 HOST: Final = "127.0.0.1"
 CHUNK_BYTES: Final = 64 * 1024
@@ -47,7 +44,8 @@ class Proxy:
 
     def cut(self, *, requests: bool = True) -> None:
         """Let no answer arrive, and no request either unless ``requests`` is False."""
-        self._call(lambda: (self._requests.clear() if requests else None, self._answers.clear()))
+        for gate in [self._answers, *([self._requests] if requests else [])]:
+            self._loop.call_soon_threadsafe(gate.clear)
 
     def refuse(self) -> None:
         """Reset all connections and refuse new ones."""
@@ -56,11 +54,6 @@ class Proxy:
     def mend(self) -> None:
         """Let everything through again, what is on its way first."""
         asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(START_TIMEOUT_S)
-
-    def _call(self, change: Callable[[], object]) -> None:
-        done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (change(), done.set()))
-        assert done.wait(START_TIMEOUT_S)
 
     async def _open(self) -> None:
         self._requests.set()
@@ -72,7 +65,7 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for writer in self._writers:
+        for writer in (each for each in self._writers if not each.is_closing()):
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
         self._writers.clear()
