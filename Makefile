@@ -88,9 +88,10 @@ lock: $(VENV)/.dev ## Lock the dependencies again, with hashes (LOCK_OPTIONS=--u
 bench: $(VENV)/.dev ## Measure replay and worker beside a bare consumer
 	$(BIN)/python -m benchmarks
 
-chaos: $(VENV)/.dev ## Kill and pause workers on a real Kafka over 200,000 events (ACCOUNTS=n: another size)
-	LATIDO_REQUIRE_SERVERS=1 LATIDO_TEST_ACCOUNTS=$(or $(ACCOUNTS),270) $(BIN)/python -m pytest \
-	  -o log_cli=true -o log_cli_level=INFO tests/worker/test_equals_replay.py
+chaos: $(VENV)/.dev ## Strike workers, network, disk and broker of a real Kafka (SECONDS=n; SEED=n: the same blows; ACCOUNTS=n)
+	LATIDO_REQUIRE_SERVERS=1 LATIDO_TEST_ACCOUNTS=$(or $(ACCOUNTS),270) \
+	  LATIDO_TEST_CHAOS_SECONDS=$(or $(SECONDS),300) LATIDO_TEST_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest \
+	  -o log_cli=true -o log_cli_level=INFO tests/worker/test_chaos.py tests/worker/test_equals_replay.py
 
 faults: $(VENV)/.dev ## Simulate faults by seed (SEEDS=n: so many; SEED=n: replay one, every step told)
 	$(BIN)/python -m tests.faults $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))

@@ -17,6 +17,7 @@ import msgspec
 
 from agents.control_commands import activate, alerts, dead_letters, diff
 from agents.convert import convert
+from agents.letter_commands import list_letters, retry_letters, show_letter
 from agents.model_commands import models
 from agents.options import instant
 from agents.seed_command import seed
@@ -51,6 +52,8 @@ main.add_command(models)
 main.add_command(alerts)
 main.add_command(dead_letters)
 main.add_command(seed)
+for command in (list_letters, show_letter, retry_letters):
+    dead_letters.add_command(command)
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

@@ -144,7 +144,7 @@ def diff(before: str, after: str, files: tuple[Path, ...], days: int) -> None:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Let inputs go on that rejects in a row have halted."""
+    """Look at what was rejected, try it again, and let inputs go on that rejects in a row have halted."""
 
 
 @dead_letters.command("halted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -11,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from schemas.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 READ_TIMEOUT_S: Final = 10.0
 """For all partitions together; what was read by then is returned."""
@@ -66,6 +67,17 @@ def read_spans(broker: str, group: str, spans: Sequence[Span], isolation: str) -
     Raises:
         BrokerError: the broker does not answer, or refuses.
     """
+    with reader(broker, group, isolation) as consumer:
+        return _read(consumer, bounds_of(broker, spans))
+
+
+@contextmanager
+def reader(broker: str, group: str, isolation: str) -> Iterator[Consumer]:
+    """Return a consumer to which partitions are assigned by hand; ``group`` and ``isolation`` as in ``read_spans``.
+
+    Raises:
+        BrokerError: the broker does not answer, or refuses, while it is used.
+    """
     options: dict[str, Any] = {
         "bootstrap.servers": broker,
         "group.id": group,
@@ -77,20 +89,18 @@ def read_spans(broker: str, group: str, spans: Sequence[Span], isolation: str) -
         "queued.max.messages.kbytes": QUEUED_KIB,
         "log_level": 0,
     }
+    consumer = Consumer(options)
     try:
-        bounds = _bounds(broker, spans)
-        consumer = Consumer(options)
-        try:
-            return _read(consumer, bounds)
-        finally:
-            consumer.close()
+        yield consumer
     except KafkaException as error:
         raise BrokerError(
             f"records at {broker} cannot be read ({error.args[0].str()}). Allow this client to read its topics."
         ) from None
+    finally:
+        consumer.close()
 
 
-def _bounds(broker: str, spans: Sequence[Span]) -> dict[tuple[str, int], tuple[int, int]]:
+def bounds_of(broker: str, spans: Sequence[Span]) -> dict[tuple[str, int], tuple[int, int]]:
     """Return the first offset of each span that is not empty, and the one after its last."""
     admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
     where = [TopicPartition(span.topic, span.partition) for span in spans]

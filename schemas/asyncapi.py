@@ -18,6 +18,7 @@ from schemas.outputs import (
     WRITTEN_TYPES,
     CloudEventHeaders,
     DeadLetterHeaders,
+    RetriedHeaders,
 )
 from schemas.topics import (
     CONTROL_TOPIC,
@@ -32,6 +33,7 @@ from schemas.topics import (
 BINDING_VERSION: Final = "0.5.0"
 BYTES: Final = "application/octet-stream"
 DEAD_LETTER: Final = "DeadLetter"
+RETRIED: Final = "RetriedNote"
 CHANGELOG_RECORD: Final = "ChangelogRecord"
 CHANGELOG: Final = "accounts-changelog"
 CONTROL_CHANNEL: Final = "control"
@@ -82,7 +84,7 @@ def _server() -> Tree:
 
 def _channels() -> Tree:
     inputs = {spec.name: _channel(spec, EVENT_TYPES[topic].__name__) for topic, spec in INPUT_TOPICS.items()}
-    outputs = {spec.name: _channel(spec, _output_message(topic)) for topic, spec in OUTPUT_TOPICS.items()}
+    outputs = {spec.name: _channel(spec, *_output_messages(topic)) for topic, spec in OUTPUT_TOPICS.items()}
     changelog = changelog_topic("{application_id}")
     internal = {
         CONTROL_CHANNEL: _channel(CONTROL_TOPIC, *CONTROL_EXAMPLES),
@@ -143,13 +145,16 @@ def _operation(action: str, channel: str) -> Tree:
 def _messages() -> Tree:
     read = {EVENT_TYPES[topic].__name__: _input_message(topic) for topic in Input}
     control = {name: _message(name, name, example) for name, example in CONTROL_EXAMPLES.items()}
-    written = {_output_message(topic): _written(topic) for topic in OUTPUT_TYPES}
-    return {**read, **control, **written, DEAD_LETTER: _dead_letter(), CHANGELOG_RECORD: _changelog_record()}
+    written = {_body_message(topic): _written(topic) for topic in OUTPUT_TYPES}
+    bytes_only = {DEAD_LETTER: _dead_letter(), RETRIED: _retried(), CHANGELOG_RECORD: _changelog_record()}
+    return {**read, **control, **written, **bytes_only}
 
 
-def _output_message(topic: Output) -> str:
-    if topic is Output.DEAD_LETTERS:
-        return DEAD_LETTER
+def _output_messages(topic: Output) -> list[str]:
+    return [DEAD_LETTER, RETRIED] if topic is Output.DEAD_LETTERS else [_body_message(topic)]
+
+
+def _body_message(topic: Output) -> str:
     return "Opportunity" if topic is Output.OPPORTUNITIES else OUTPUT_TYPES[topic].__name__
 
 
@@ -165,7 +170,7 @@ def _written(topic: Output) -> Tree:
             {"type": "object", "properties": {"ce_type": {"const": CLOUD_EVENT_TYPES[topic]}}},
         ]
     }
-    return {"headers": headers, **_message(_output_message(topic), OUTPUT_TYPES[topic].__name__, example)}
+    return {"headers": headers, **_message(_body_message(topic), OUTPUT_TYPES[topic].__name__, example)}
 
 
 def _message(name: str, schema: str, example: Any) -> Tree:
@@ -184,6 +189,16 @@ def _dead_letter() -> Tree:
         "contentType": BYTES,
         "headers": _schema_reference(DeadLetterHeaders.__name__),
         "payload": {"description": "The bytes of the rejected record's value, at most 15 MiB of them."},
+    }
+
+
+def _retried() -> Tree:
+    return {
+        "name": RETRIED,
+        "summary": "A note of `latido dead-letters retry`: this letter was sent to its input again.",
+        "contentType": BYTES,
+        "headers": _schema_reference(RetriedHeaders.__name__),
+        "payload": {"type": "null"},
     }
 
 

@@ -6,6 +6,7 @@ LatidoError
 +-- StateError       the committed state does not fit this program or these topics: follow the procedure
 +-- BrokerError      the broker cannot be reached: check the address, start again
 +-- AccountError     the account is not known: check its id
++-- LetterError      the dead letter is not there (any more): list those there are
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class BrokerError(LatidoError):
 
 class AccountError(LatidoError):
     """The account is not known. Check its id, letter by letter, and where it was looked for."""
+
+
+class LetterError(LatidoError):
+    """The dead letter is not there, or not any more. List those there are."""

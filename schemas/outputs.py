@@ -209,6 +209,18 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True, gc=False):
     latido_value_bytes: Annotated[str, Meta(pattern="^[0-9]+$", description="length of its value, uncut")]
 
 
+class RetriedHeaders(Struct, frozen=True, kw_only=True, gc=False):
+    """A note in the topic of dead letters: one of them was sent to its input again, in the transaction of this note.
+
+    The note has the key that was sent and no value. What was sent has the same header, besides those of the rejected record.
+    """
+
+    latido_retried_from: Annotated[
+        str, Meta(pattern="^[0-9]+@[0-9]+$", description="partition@offset of the dead letter")
+    ]
+
+
+RETRIED_FROM: Final = "latido_retried_from"
 DEAD_LETTER_KEY_BYTES_MAX: Final = 64 * 1024
 DEAD_LETTER_VALUE_BYTES_MAX: Final = 15 * MIB
 """A record may be longer than its topic's limit, which counts compressed bytes; the dead letter must still fit."""
@@ -234,5 +246,6 @@ WRITTEN_TYPES: Final[tuple[type[Struct], ...]] = (
     *dict.fromkeys(OUTPUT_TYPES.values()),
     CloudEventHeaders,
     DeadLetterHeaders,
+    RetriedHeaders,
 )
 """All shapes that are written: bodies, and headers as if they were one object."""

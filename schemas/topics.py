@@ -139,7 +139,8 @@ OUTPUT_TOPICS: Final[dict[Output, TopicSpec]] = {
         "delete",
         14 * DAY_MS,
         16 * MIB,
-        "records that could not be judged: the untouched bytes (64 KiB of a key, 15 MiB of a value), the reason, where from",
+        "records that could not be judged: the untouched bytes (64 KiB of a key, 15 MiB of a value), the reason, where from; "
+        "and notes of those that were retried",
     ),
 }
 

@@ -18,7 +18,7 @@ DOCUMENT: Final = yaml.safe_load((Path(__file__).parents[2] / "docs" / "asyncapi
 OFFICIAL: Final = Draft7Validator(json.loads(Path(__file__).with_name("asyncapi-3.0.0.json").read_text()))
 PREFIX: Final = "{topic_prefix}"
 TOPICS: Final = all_topics("{application_id}")
-WITHOUT_EXAMPLE: Final = {"DeadLetter", "ChangelogRecord"}
+WITHOUT_EXAMPLE: Final = {"DeadLetter", "RetriedNote", "ChangelogRecord"}
 
 
 def references(node: Any) -> list[str]:

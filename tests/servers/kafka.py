@@ -41,8 +41,9 @@ PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={folder}
@@ -69,11 +70,12 @@ class KafkaFailed(Exception):
 class KafkaServer:
     """One broker with free ports and a data folder of its own, which goes when the context ends."""
 
-    def __init__(self, properties: str = "") -> None:
+    def __init__(self, properties: str = "", fronts: Mapping[int, int] | None = None) -> None:
         """Choose ports and a folder; nothing runs yet.
 
         Args:
             properties: further lines of the broker's properties.
+            fronts: further ports to listen on, by the port that clients which come in there are told to come to.
 
         Raises:
             ServerMissing: Java or the jars cannot be had.
@@ -82,8 +84,12 @@ class KafkaServer:
         self._port, controller_port = free_ports(2)
         self.folder = Path(tempfile.mkdtemp(prefix="latido-kafka-"))
         self._properties = self.folder / "server.properties"
+        named = {f"FRONT{number}": ports for number, ports in enumerate((fronts or {}).items())}
         self._properties.write_text(
             PROPERTIES.format(
+                listeners="".join(f",{name}://127.0.0.1:{back}" for name, (_, back) in named.items()),
+                advertised="".join(f",{name}://127.0.0.1:{front}" for name, (front, _) in named.items()),
+                protocols="".join(f",{name}:PLAINTEXT" for name in named),
                 port=self._port,
                 controller_port=controller_port,
                 folder=self.folder / "data",

@@ -15,7 +15,7 @@ import urllib.request
 import uuid
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
@@ -117,8 +117,15 @@ class Bench:
 
     # -- workers ----------------------------------------------------------------------------------------------------
 
-    def start(self, name: str, command: tuple[str, ...] = WORKER, /, **settings: object) -> None:
-        """Start a worker with ``LATIDO_*`` settings in lower case; its log is ``NAME.log``."""
+    def start(
+        self,
+        name: str,
+        command: tuple[str, ...] = WORKER,
+        sink: IO[bytes] | None = None,
+        /,
+        **settings: object,
+    ) -> None:
+        """Start a worker with ``LATIDO_*`` settings in lower case; its log is ``NAME.log``, written by it or by the sink."""
         (self._metrics_ports[name],) = free_ports(1)
         environment = self.environment(
             datadir=self.folder / name, metrics_port=self._metrics_ports[name], **settings
@@ -126,7 +133,7 @@ class Bench:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._said_before[name] = log.tell()
             self.workers[name] = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, *command], cwd=ROOT, env=environment, stdout=sink or log, stderr=sink or log
             )
 
     def log(self, name: str) -> str:
@@ -189,10 +196,10 @@ class Bench:
         while time.monotonic() < deadline:
             time.sleep(SLICE_S if self.owned(name) else STILL_S)
             self.workers[name].send_signal(signal.SIGSTOP)
-            if self._open(name) and sum((held := self._held_open(name)).values()) >= OPEN_RECORDS_MIN:
+            if self._open(name) and sum((held := self.held_open(name)).values()) >= OPEN_RECORDS_MIN:
                 at_ms = time.time_ns() // 1_000_000
                 self.kill(name)
-                left = dict(self._held_open(name).items() & held.items())
+                left = dict(self.held_open(name).items() & held.items())
                 assert sum(left.values()) >= OPEN_RECORDS_MIN, (
                     f"the open work was not {name}'s: {held}, {left}"
                 )
@@ -210,7 +217,7 @@ class Bench:
                 if self._processed(name) - before < events:
                     continue
                 self.workers[name].send_signal(signal.SIGSTOP)
-                if not self._held_open(name) and self._ends_of(name) == now:
+                if not self.held_open(name) and self._ends_of(name) == now:
                     log.info("paused %s with at least %d events uncommitted", name, events)
                     return
                 self.workers[name].send_signal(signal.SIGCONT)
@@ -220,7 +227,7 @@ class Bench:
         samples = self.metrics(name).items()
         return sum(value for sample, value in samples if sample.startswith("latido_events_total"))
 
-    def _held_open(self, name: str) -> dict[int, int]:
+    def held_open(self, name: str) -> dict[int, int]:
         """Return the records of the worker's changelog partitions in a transaction that does not move."""
         before = self._open(name)
         time.sleep(STILL_S)
@@ -249,6 +256,7 @@ class Bench:
                 "group.id": uuid.uuid4().hex,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",
+                "log_level": 0,
             }
         )
 
