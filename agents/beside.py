@@ -23,21 +23,28 @@ class Beside:
     """Keeps it as it was last written or read."""
 
     def __init__(self, partitions: int) -> None:
-        self.records: dict[bytes, bytes | None] = {}
-        """By key; None was deleted."""
+        self._records: dict[bytes, bytes] = {}
         self._partitions = partitions
 
     def complete(self, records: dict[bytes, bytes | None], program: Program) -> None:
         """Add to what is about to be written what the changelog should hold under a program and has not, and keep all."""
         layout, meta = program.layout, msgspec.json.encode({"partitions": self._partitions})
         fixed = {META: meta, LAYOUT + layout.fingerprint: b""}
-        for key in fixed.keys() - self.records.keys():
+        for key in fixed.keys() - self._records.keys():
             records[key] = fixed[key] or describe(layout)
-        self.records |= records
+        for key, value in records.items():
+            self.keep(key, value)
+
+    def keep(self, key: bytes, value: bytes | None) -> None:
+        """Keep what the changelog holds under a key; None: nothing any more."""
+        if value is None:
+            self._records.pop(key, None)
+        else:
+            self._records[key] = value
 
     def held(self) -> list[tuple[bytes, bytes]]:
         """Return what the changelog holds."""
-        return [(key, value) for key, value in self.records.items() if value is not None]
+        return list(self._records.items())
 
     def check_count(self, value: bytes) -> None:
         """Judge what the changelog says of the partition count.

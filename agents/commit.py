@@ -95,9 +95,9 @@ class Committer:
     async def write(self, parts: Iterable[tuple[int, Sequence[Pair]]]) -> int:
         """Commit changelog records, some of a partition at a time as they are asked for, all or nothing; return how many."""
         await self._producer.begin_transaction()
-        shipment = _Shipment(self._producer)
+        shipment = _Shipment(self._producer, self._compression)
         for partition, pairs in parts:
-            await shipment.put_changelog(self._topics.changelog, partition, pairs)
+            await shipment.put_changelog(self._topics.changelog, partition, NO_ROWS, pairs)
         await shipment.settle()
         await self._producer.commit_transaction()
         return shipment.counts[True]

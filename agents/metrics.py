@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agents.ports import Commit, Recovery
+    from streams.brake import Tally
+    from streams.notices import Notice
 
 log = logging.getLogger(__name__)
 PREFIX: Final = "latido_"
@@ -81,6 +83,12 @@ METRICS: Final = (
     Metric("score_changes", "counter", "messages", (MODEL,), "score changes written"),
     Metric(
         "alerts", "counter", "reasons", (RULE, STATUS), "reasons in alerts written, by status of the alert"
+    ),
+    Metric("alerts_waiting", "gauge", "episodes", (PARTITION,), "episodes that the brake holds now"),
+    Metric("alerts_held", "counter", "episodes", (), "episodes that the brake held"),
+    Metric("alerts_released", "counter", "episodes", (), "of those the ones that were sent later"),
+    Metric(
+        "alerts_dropped", "counter", "episodes", (), "of those the ones that were over before they were sent"
     ),
     Metric(
         "control_records", "counter", "records", (KIND,), "control records taken, once for each partition"
@@ -171,13 +179,16 @@ class Metrics:
         for topic, reason in rejects:
             self._add("dead_letters", 1, INPUT_TOPICS[topic].name, reason)
 
-    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
+    def on_state(
+        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, waiting: int
+    ) -> None:
         """Show how a partition stands."""
         label = str(partition)
         self.gauge("clock_behind_seconds", behind_s, label)
         self.gauge("queued_events", queued, label)
         self.gauge("halted", float(halted), label)
         self.gauge("accounts", accounts, label)
+        self.gauge("alerts_waiting", waiting, label)
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:  # noqa: ARG002
         """Count a control record."""
@@ -189,12 +200,30 @@ class Metrics:
         for note, count in notes.items():
             self._add("event_notes", count, note)
 
-    def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
-        """Count outputs."""
+    def on_scores(self, score_changes: dict[str, int]) -> None:
+        """Count score changes."""
         for model, count in score_changes.items():
             self._add("score_changes", count, model)
+
+    def on_alerts(self, alerts: dict[tuple[str, str], int]) -> None:
+        """Count alerts."""
         for (reason, status), count in alerts.items():
             self._add("alerts", count, reason, status)
+
+    def on_brake(self, partition: int, tally: Tally) -> None:  # noqa: ARG002
+        """Count what the brake did."""
+        self._add("alerts_held", tally.held)
+        self._add("alerts_released", tally.released)
+        self._add("alerts_dropped", tally.dropped)
+
+    def on_notice(self, partition: int, notice: Notice) -> None:
+        """Say what operators should know."""
+        begins = notice.status is Status.FIRING
+        log.warning(
+            "partition %d: %s of %s %s: %d (limit %d)",
+            partition, notice.kind.replace("_", " "), notice.subject, "begins" if begins else "ends",
+            notice.seen, notice.limit,
+        )  # fmt: skip
 
     # -- what the delivery layer did --------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from schemas.reasons import EventNote, RejectReason
     from schemas.topics import Input
+    from streams.brake import Tally
+    from streams.notices import Notice
 
 
 class PartitionObserver(Protocol):
@@ -22,14 +24,25 @@ class PartitionObserver(Protocol):
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         """Accepted events were remarkable."""
 
-    def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
-        """Score changes by model, and alerts by (reason, status), were written."""
+    def on_scores(self, score_changes: dict[str, int]) -> None:
+        """Score changes were written, so many of each model."""
+
+    def on_alerts(self, alerts: dict[tuple[str, str], int]) -> None:
+        """Alerts were written, counted by (reason, status)."""
+
+    def on_brake(self, partition: int, tally: Tally) -> None:
+        """The brake held episodes, released or dropped some."""
+
+    def on_notice(self, partition: int, notice: Notice) -> None:
+        """Trouble began or ended."""
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """A control record was taken; ``late``: it came after the instant from which it was meant to count."""
 
-    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
-        """A batch was drained: how far the clock is behind the wall, and what is in memory."""
+    def on_state(
+        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, waiting: int
+    ) -> None:
+        """A batch was drained: how far the clock is behind the wall, what is in memory and what waits."""
 
 
 class NullPartitionObserver:
@@ -43,11 +56,22 @@ class NullPartitionObserver:
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         """Ignore it."""
 
-    def on_outputs(self, score_changes: dict[str, int], alerts: dict[tuple[str, str], int]) -> None:
+    def on_scores(self, score_changes: dict[str, int]) -> None:
+        """Ignore it."""
+
+    def on_alerts(self, alerts: dict[tuple[str, str], int]) -> None:
+        """Ignore it."""
+
+    def on_brake(self, partition: int, tally: Tally) -> None:
+        """Ignore it."""
+
+    def on_notice(self, partition: int, notice: Notice) -> None:
         """Ignore it."""
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """Ignore it."""
 
-    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
+    def on_state(
+        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, waiting: int
+    ) -> None:
         """Ignore it."""

@@ -9,27 +9,26 @@ import numpy as np
 from agents.beside import LAYOUT, META, RESERVED, Beside
 from agents.dead_letter import dead_letter
 from agents.observer import NullPartitionObserver, PartitionObserver
+from agents.outbox import Outbox
 from schemas.control import kind_of
 from schemas.reasons import EventNote
 from schemas.records import Batch, Snapshot
 from schemas.topics import Input
 from streams.accounts import Accounts
+from streams.brake import BRAKE
 from streams.cells import NOTE_OF, WRITTEN
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
 from streams.decode import Decoder, Place, instant_ms
 from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_TIME, no_events
-from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
 from streams.merge import POSITION, PROGRESS, Merge, Progress, Taken
 from streams.messages import Messages
-from streams.view_queue import ViewQueue
-from streams.views import view_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.records import Chunk, OutputRecord
+    from schemas.records import Chunk
     from streams.control import ControlLine, Entry
     from streams.events import Decoded
     from streams.plan import Program
@@ -60,11 +59,7 @@ class Partition:
         self._decoders: dict[int, Decoder] = {}
         self._memory = Memory()
         self._observer = observer or NullPartitionObserver()
-        self._outputs: list[OutputRecord] = []
-        self._output_bytes = 0
-        self._urgent: set[int] = set()
-        self._view_queue = ViewQueue()
-        self._wall_ms = NEVER_MS
+        self.outbox = Outbox(partition, self._observer)
         self._events = 0
         self._sweeping = self._adopting = False
         self._committed: dict[Input, Progress] = {}
@@ -80,7 +75,7 @@ class Partition:
     @property
     def pending_bytes(self) -> int:
         """About how many bytes of rows and outputs wait for the next drain."""
-        return self.accounts.changed_bytes + self._output_bytes
+        return self.accounts.changed_bytes + self.outbox.size
 
     @property
     def clock_ms(self) -> int:
@@ -126,7 +121,7 @@ class Partition:
         queue.offer(decoded, last_offset)
         # The position is beyond the rejects that nothing waits before: a drain from here on must have them.
         if passed := queue.passed_rejects():
-            self._put_out([dead_letter(self.partition, topic, reject) for reject in passed])
+            self.outbox.put([dead_letter(self.partition, topic, reject) for reject in passed])
             self._observer.on_step(self.partition, {}, [(topic, reject.reason) for reject in passed])
         if decoded.notes:
             self._observer.on_notes(self.partition, decoded.notes)
@@ -140,7 +135,7 @@ class Partition:
     def end_reached(self, topic: Input, at_ms: int) -> None:
         """Hear that at wall time ``at_ms`` the input had nothing beyond what was offered."""
         self.merge.queues[topic].end_reached(at_ms)
-        self._wall_ms = max(self._wall_ms, at_ms)
+        self.outbox.wall_ms = max(self.outbox.wall_ms, at_ms)
 
     def give_up_waiting(self) -> None:
         """Go on without the inputs that are awaited."""
@@ -159,7 +154,7 @@ class Partition:
         clock_before = self.merge.clock_ms
         taken = self.merge.take(rows_max)
         count = len(taken.columns)
-        self._put_out([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
+        self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         moved = taken.clock.now_ms[0] > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
@@ -176,6 +171,8 @@ class Partition:
         self._sweeping = is_running and not self.accounts.sweep(clock_ms, SWEEP_ROWS, count, messages.emit)
         self._events += count
         self._tell(messages)
+        if not self._sweeping:
+            self._settle()
         self._report(taken, notes)
         return count
 
@@ -190,19 +187,17 @@ class Partition:
         while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
             pass
         self._tell(messages)
+        self._settle()
 
     def _messages(self) -> Messages:
         nothing = Taken(no_events(), [], [], [], self.merge.clock())
         return Messages(self.accounts, self.partition, nothing, self.control.before)
 
     def _tell(self, messages: Messages) -> None:
-        self._put_out(messages.records)
-        self._urgent |= messages.urgent
-        self._observer.on_outputs(messages.score_changes, messages.alerts)
+        self.outbox.tell(messages, self.control.program.policy)
 
-    def _put_out(self, records: list[OutputRecord]) -> None:
-        self._outputs += records
-        self._output_bytes += sum(len(record.value) for record in records)
+    def _settle(self) -> None:
+        self.outbox.settle(self.merge.clock_ms, self.control.program.policy, self.accounts)
 
     def _report(self, taken: Taken, notes: dict[EventNote, int]) -> None:
         late = self.accounts.cells.notes
@@ -243,7 +238,9 @@ class Partition:
 
     def _follow(self) -> dict[Input, int]:
         """Let what was taken count."""
-        self.accounts.mute(self.control.mutes())
+        mutes = self.control.mutes()
+        self.accounts.mute(mutes)
+        self.outbox.brake.mute(mutes)
         self._policies = self.control.to_come()
         self.merge.stop_ms = self._policies[0].at_ms if self._policies else ENDLESS_MS
         going_on = {}
@@ -266,6 +263,9 @@ class Partition:
         else:
             self.merge.come_to_stop()
             if self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
+                self._tell(messages)
+                self._settle()
+                messages = self._messages()
                 control.take_hold(self._policies[0], self.merge.clock_ms)
                 unwritten = self.accounts.unwritten()
                 self._use(control.program)
@@ -286,10 +286,11 @@ class Partition:
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
-        outputs = self._outputs + self._views(self.accounts.take_evaluated())
+        outputs = self.outbox.drain(self.accounts, self.clock_ms)
         rows, records = self.accounts.take_changed(), self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         beside: dict[bytes, bytes | None] = dict(self.control.take_changed())
+        beside |= self.outbox.brake.take_changed()
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
                 beside[POSITION + b"%d" % topic] = PROGRESS.pack(*progress)
@@ -297,24 +298,17 @@ class Partition:
             self._beside.complete(beside, self.accounts.program)
         records += beside.items()
         events, self._events, self._committed = self._events, 0, positions
-        self._outputs, self._output_bytes = [], 0
+        wall_ms = self.outbox.wall_ms
         self._observer.on_state(
             self.partition,
-            behind_s=max(0, self._wall_ms - self.merge.clock_ms) / 1000
-            if self._wall_ms > NEVER_MS < self.clock_ms
-            else 0.0,
+            behind_s=max(0, wall_ms - self.clock_ms) / 1000 if wall_ms > NEVER_MS < self.clock_ms else 0.0,
             queued=self.queued,
             halted=self.halted is not None,
             accounts=len(self.accounts),
+            waiting=self.outbox.brake.held,
         )
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, records, outputs, offsets, events, rows)
-
-    def _views(self, evaluated: list[int]) -> list[OutputRecord]:
-        due = self.accounts.cells.u8[: len(self.accounts), VIEW_DUE]
-        urgent, self._urgent = self._urgent, set()
-        chosen = self._view_queue.choose(due, evaluated, urgent, self._wall_ms, self.clock_ms)
-        return view_records(self.accounts, chosen)
 
     # -- recovery -----------------------------------------------------------------------------------------------
 
@@ -333,12 +327,14 @@ class Partition:
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
             elif key[0] == RESERVED:
-                self._beside.records[key] = value
+                self._beside.keep(key, value)
                 self._load_beside(key, value)
 
     def _load_beside(self, key: bytes, value: bytes | None) -> None:
         if key.startswith(CONTROL):
             self.control.load(key, value)
+        elif key.startswith(BRAKE):
+            self.outbox.brake.load(key, value)
         elif value is None:
             return
         elif key.startswith(POSITION):
@@ -390,7 +386,8 @@ class Partition:
         self._use(self.control.program)
         self._adopting = self.control.before is not None
         self._memory.loaded()
-        self._view_queue.waits = True
+        self.outbox.brake.loaded()
+        self.outbox.views.waits = True
 
     def position(self, topic: Input) -> int:
         """Return the last offset of the input that is folded in, -1 if none."""

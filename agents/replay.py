@@ -34,12 +34,14 @@ OUTPUT_FILES: Final = {
     Output.DISENGAGEMENTS: "disengagements.jsonl",
     Output.OPPORTUNITIES: "opportunities.jsonl",
     Output.ACCOUNTS: "accounts.jsonl",
+    Output.OPERATIONS: "operations.jsonl",
     Output.DEAD_LETTERS: "dead-letters.jsonl",
 }
 _IDS: Final = {
     Output.SCORE_CHANGES: "change_id",
     Output.DISENGAGEMENTS: "alert_id",
     Output.OPPORTUNITIES: "alert_id",
+    Output.OPERATIONS: "operation_id",
 }
 
 
@@ -205,5 +207,5 @@ def _collect(outputs: dict[Output, list[tuple[Any, bytes]]], record: OutputRecor
     payload = msgspec.json.decode(record.value)
     at = payload.get("effective_at", payload.get("as_of"))
     outputs[record.topic].append(
-        ((at, payload["account_id"], payload.get(_IDS.get(record.topic, ""), "")), record.value)
+        ((at, payload.get("account_id", ""), payload.get(_IDS.get(record.topic, ""), "")), record.value)
     )

@@ -208,7 +208,7 @@ class _Seeding(NamedTuple):
         report.add(machine, rows)
         kept = self.kept[number]
         for first in range(0, len(rows), RECORDS_AT_ONCE):
-            kept.put(machine.accounts.records_of(np.array(rows[first : first + RECORDS_AT_ONCE])))
+            kept.put(machine.accounts.packed(np.array(rows[first : first + RECORDS_AT_ONCE])).pairs())
         kept.put([pair for pair in machine.saved().others if not pair[0].startswith(POSITION)])
         kept.largest_ms = {topic: queue.progress.largest_ms for topic, queue in machine.merge.queues.items()}
 

@@ -17,9 +17,10 @@ from schemas.outputs import (
     Episode,
     Level,
     ModelScore,
+    Operation,
     ScoreChange,
 )
-from schemas.reasons import CauseKind, Severity, Status
+from schemas.reasons import CauseKind, Severity, Status, Trouble
 from schemas.topics import Input, Output
 
 _ACCOUNT: Final = "acme"
@@ -167,11 +168,24 @@ _ACCOUNT_VIEW: Final = AccountView(
     next_change_at="2026-03-29T00:00:00.000Z",
 )
 
-OUTPUT_EXAMPLES: Final[dict[Output, ScoreChange | Disengagement | AccountView]] = {
+_OPERATION: Final = Operation(
+    operation_id="93c1f0e2b7d84a6f8e5d20c4a1b6f7e9",
+    kind=Trouble.BRAKE,
+    subject=Output.DISENGAGEMENTS,
+    partition=3,
+    status=Status.FIRING,
+    effective_at=_SINCE,
+    since=_SINCE,
+    limit=20,
+    count=1,
+)
+
+OUTPUT_EXAMPLES: Final[dict[Output, ScoreChange | Disengagement | AccountView | Operation]] = {
     Output.SCORE_CHANGES: _SCORE_CHANGE,
     Output.DISENGAGEMENTS: _DISENGAGEMENT,
     Output.OPPORTUNITIES: _OPPORTUNITY,
     Output.ACCOUNTS: _ACCOUNT_VIEW,
+    Output.OPERATIONS: _OPERATION,
 }
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from schemas.events import FactValue
 from schemas.evidence import Reason
-from schemas.reasons import CauseKind, Missing, RejectReason, ResolvedBy, Status
+from schemas.reasons import CauseKind, Missing, RejectReason, ResolvedBy, Status, Trouble
 from schemas.topics import MIB, Output
 from schemas.wire import (
     Count,
@@ -180,6 +180,26 @@ class AccountView(Struct, frozen=True, kw_only=True, gc=False):
     next_change_at: Time | None
 
 
+class Operation(Struct, frozen=True, kw_only=True, gc=False):
+    """Trouble of a partition begins (``firing``) or ends (``resolved``); it is no account's.
+
+    ``brake``: more episodes fire than may in an hour, and wait. ``subject`` is their topic, ``limit`` how many may be sent in
+    the hour, ``count`` how many have been held since. ``stalled_source``: an input delivers far less than at the same hours of
+    past weeks. ``subject`` is its topic, ``limit`` how many events are usual, ``count`` how many came.
+    """
+
+    schema_version: Version = SCHEMA_VERSION
+    operation_id: Identifier
+    kind: Trouble
+    subject: str
+    partition: Count
+    status: Annotated[Status, Meta(extra_json_schema={"enum": [Status.FIRING, Status.RESOLVED]})]
+    effective_at: Time
+    since: Time
+    limit: Count
+    count: Count
+
+
 class CloudEventHeaders(Struct, frozen=True, kw_only=True, gc=False):
     """The CloudEvents 1.0 attributes of an output, as UTF-8 text in the record's headers."""
 
@@ -231,6 +251,7 @@ OUTPUT_TYPES: Final[dict[Output, type[Struct]]] = {
     Output.DISENGAGEMENTS: Disengagement,
     Output.OPPORTUNITIES: Disengagement,
     Output.ACCOUNTS: AccountView,
+    Output.OPERATIONS: Operation,
 }
 """The body of each output topic that has one; a dead letter is the rejected record itself."""
 
@@ -239,6 +260,7 @@ CLOUD_EVENT_TYPES: Final[dict[Output, str]] = {
     Output.DISENGAGEMENTS: f"latido.disengagement.v{SCHEMA_VERSION}",
     Output.OPPORTUNITIES: f"latido.opportunity.v{SCHEMA_VERSION}",
     Output.ACCOUNTS: f"latido.account.v{SCHEMA_VERSION}",
+    Output.OPERATIONS: f"latido.operation.v{SCHEMA_VERSION}",
 }
 """The ``ce_type`` of each of them."""
 

@@ -8,7 +8,7 @@ from datetime import date  # noqa: TC003 - pydantic reads annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from schemas.catalogue import ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
 from schemas.component import Exact, Name
@@ -52,8 +52,14 @@ PageKind = Annotated[str, AfterValidator(_one_of("page kind", PAGE_KINDS))]
 TagKind = Annotated[str, AfterValidator(_one_of("kind of tickets", TICKET_TAG_KINDS))]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKS_MAX = 52
+"""Weeks of which the brake may know how often episodes fired."""
 ACTIVE_DAYS_KEPT = 128
 """Days for which the set of active days is kept; windows of rules over it are shorter."""
+
+
+Off = BeforeValidator(lambda value: None if value in (False, "off") else value)
+"""What may be switched off by that word, which YAML takes for false."""
 
 
 class Rhythm(Strict):
@@ -243,6 +249,14 @@ class RaiseSeverity(Strict):
     signs_together: Annotated[int, Field(ge=2, le=3, strict=True)] | None = None
 
 
+class Brake(Strict):
+    """How many episodes of a topic may fire in an hour of a partition: so many times the most of past weeks, or a floor."""
+
+    factor: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False), Exact] = 4.0
+    firings_min: Many = 20
+    weeks: Annotated[int, Field(ge=1, le=WEEKS_MAX, strict=True)] = 8
+
+
 class Policy(Strict):
     """One policy file."""
 
@@ -263,6 +277,7 @@ class Policy(Strict):
     calendar: Calendar | None = None
     rules: Rules = Rules()
     raise_severity: RaiseSeverity | None = None
+    brake: Annotated[Brake | None, Off] = None
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:
         """Return the checks of calendar and rhythm, and of the list of models."""

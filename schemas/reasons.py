@@ -84,6 +84,13 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
+class Trouble(StrEnum):
+    """What operators are told of a partition."""
+
+    BRAKE = "brake"
+    STALLED_SOURCE = "stalled_source"
+
+
 class Severity(IntEnum):
     """Severity of an episode, in rising order."""
 

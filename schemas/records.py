@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from schemas.topics import Output  # noqa: TC001 - msgspec reads annotations
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from schemas.topics import Input, Output
+    from schemas.topics import Input
 
 
 class Chunk(NamedTuple):

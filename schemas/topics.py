@@ -33,6 +33,7 @@ class Output(StrEnum):
     DISENGAGEMENTS = "disengagements"
     OPPORTUNITIES = "opportunities"
     ACCOUNTS = "accounts"
+    OPERATIONS = "operations"
     DEAD_LETTERS = "dead-letters"
 
 
@@ -132,6 +133,14 @@ OUTPUT_TOPICS: Final[dict[Output, TopicSpec]] = {
         None,
         MIB,
         "the current view of each account; read models follow it and are rebuilt from it",
+    ),
+    Output.OPERATIONS: TopicSpec(
+        Output.OPERATIONS,
+        "what it is about",
+        "delete",
+        90 * DAY_MS,
+        MIB,
+        "what operators should know of a partition: alerts wait, a source is stalled",
     ),
     Output.DEAD_LETTERS: TopicSpec(
         Output.DEAD_LETTERS,

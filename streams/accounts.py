@@ -135,7 +135,7 @@ class Accounts:
         emit: Callable[[Effects], None],
     ) -> None:
         """Take events in order, from the clock before them; ``emit`` is called when the notebook holds effects."""
-        cursors = np.zeros(2, np.int64)
+        cursors = np.zeros(3, np.int64)
         updates = self._updates(columns, facts)
         while True:
             advance(self.cells, self.plan, self.effects, clock, columns, updates, cursors)

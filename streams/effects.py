@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
     from streams.plan import Plan, Program
 
-KIND, ROW, EVENT, CAUSE, AT, EFFECT_HEAD = range(6)
+KIND, ROW, EVENT, CAUSE, AT, PLACE, STANDING, EFFECT_HEAD = range(8)
 """EVENT is the index of the event in its batch that caused the effect or, for ``TIME`` and ``EVIDENCE``, before
-which the instant fired (the length of the batch: fired by the clock)."""
+which the instant fired (the length of the batch: fired by the clock). PLACE is where it stands in the order of the
+partition, whoever came upon it first: an instant that the clock had reached (STANDING is 1) stands at itself, all else at
+the clock of its event."""
 SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY = range(3)
 BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL = range(4)
 MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, SCORE_HEAD = range(
     EFFECT_HEAD, EFFECT_HEAD + 9
 )
-STATUS, SEVERITY, EPISODE_ORDINAL, SINCE, REASONS, EPISODE_CLOSED, VALUE, RULE_SINCE = range(
-    EFFECT_HEAD, EFFECT_HEAD + 8
+STATUS, SEVERITY, EPISODE_ORDINAL, SINCE, REASONS, EPISODE_CLOSED, VALUE, UNMUTED, RULE_SINCE = range(
+    EFFECT_HEAD, EFFECT_HEAD + 9
 )
 EVIDENCE: Final = RULE_SINCE + len(Rule)
 (
@@ -73,3 +75,12 @@ def note(effects: Effects, kind: int, row: int, event: int, cause: int, at: int)
     effects.table[line, CAUSE] = cause
     effects.table[line, AT] = at
     return line
+
+
+@kernel
+def place(effects: Effects, first: int, clock_ms: int, standing: bool) -> None:  # noqa: FBT001
+    """Say of all lines from ``first`` on where they stand in the order: at the clock, or ``standing`` instants before it."""
+    for line in range(first, effects.used[0]):
+        at = int64(effects.table[line, AT])
+        effects.table[line, STANDING] = standing and at <= clock_ms
+        effects.table[line, PLACE] = at if standing and at <= clock_ms else clock_ms

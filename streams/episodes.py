@@ -62,6 +62,7 @@ def send_episode(
     out[line, fx.REASONS] = reasons
     value = cells.parts[cells.parts.shape[0] - 1]
     out[line, fx.VALUE] = value if plan.scalars[VALUE_MODEL] != ABSENT else int64(NONE)
+    out[line, fx.UNMUTED] = cells.u8[row, HELD + story] == HELD_FIRING
     out[line, fx.EPISODE_CLOSED] = account_kind(cells, row, now) == CLOSED
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
@@ -124,8 +125,8 @@ def tell(
     if is_muted(plan, now):
         cells.u8[row, HELD + story] = HELD_FIRING if status == fx.FIRING else HELD_ESCALATED
     else:
-        cells.u8[row, HELD + story] = NOTHING
         send_episode(cells, plan, effects, row, event, cause, now, now, story, status, after)
+        cells.u8[row, HELD + story] = NOTHING
 
 
 @kernel

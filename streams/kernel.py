@@ -15,7 +15,7 @@ from streams.conditions import account_kind
 from streams.days import local_day, start_of_day
 from streams.drop import forget_scores, note_score
 from streams.due import expires_now, next_due
-from streams.effects import note, room
+from streams.effects import note, place, room
 from streams.episodes import adopt_episodes, reconsider
 from streams.events import (
     EVENT_INPUT,
@@ -179,8 +179,20 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
 
 
 @kernel
-def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until: int) -> bool:
-    """Fire the account's instants up to ``until``; False if the notebook filled up before the last one."""
+def fire(
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    row: int,
+    event: int,
+    until: int,
+    clock_ms: int,
+    standing: bool,  # noqa: FBT001
+) -> bool:
+    """Fire the account's instants up to ``until``; False if the notebook filled up before the last one.
+
+    ``standing``: they were due before the event at hand, so those that the clock had reached stand at themselves.
+    """
     while cells.due[row] <= until:
         if not room(effects, plan):
             return False
@@ -188,6 +200,7 @@ def fire(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, until
         move_to(cells, plan, row, now)
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
         evaluate(cells, plan, effects, row, event, cause, now)
+        place(effects, told, clock_ms, standing)
         is_day_of_writing = (int64(cells.u16[row, DAY]) + row) % WRITE_DAYS == 0
         is_last = cells.due[row] > now + LONGEST_DAY_MS
         if effects.used[0] > told or cells.changed[row] & STALE or is_day_of_writing or is_last:
@@ -216,7 +229,7 @@ def advance(
         clock: the clock before these events; moved on.
         events: (events, EVENT_COLUMNS) int64.
         updates: (updates, FACT_UPDATE_COLUMNS) int64, in the order of their events.
-        cursors: (2,) int64, next event and next update; moved forward.
+        cursors: (3,) int64, next event, next update, 1 if that event is applied already; moved forward.
     """
     cells, plan = reference(cells), reference(plan)
     effects, clock = reference(effects), reference(clock)
@@ -228,8 +241,9 @@ def advance(
         if clock_ms >= tomorrow:
             day = local_day(plan.zones, 0, clock_ms)
             today, tomorrow = start_of_day(plan.zones, 0, day), start_of_day(plan.zones, 0, day + 1)
-        if row >= 0:
-            if not fire(cells, plan, effects, row, event, max(t, clock_ms)) or not room(effects, plan):
+        if row >= 0 and cursors[2] == 0:
+            until = max(t, clock_ms)
+            if not fire(cells, plan, effects, row, event, until, clock_ms, True) or not room(effects, plan):  # noqa: FBT003
                 return
             zone, begin = int64(cells.zone[row]), today
             if zone != 0 and clock_ms > NEVER_MS:
@@ -238,8 +252,14 @@ def advance(
             now = int64(cells.i64[row, NOW])
             apply_event(cells, plan, row, events[event])
             cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
+            told = int64(effects.used[0])
             evaluate(cells, plan, effects, row, event, fx.BY_EVENT, now)
+            place(effects, told, clock_ms, False)  # noqa: FBT003
             cells.changed[row] |= WRITTEN
+            cursors[2] = 1
+        if row >= 0 and not fire(cells, plan, effects, row, event + 1, clock_ms, clock_ms, False):  # noqa: FBT003
+            return  # what an event older than the clock made due by the clock belongs to its place
+        cursors[2] = 0
         move_clock(clock, events[event, EVENT_INPUT], events[event, EVENT_KEY], grace_ms)
         cursors[0] += 1
 
@@ -257,7 +277,7 @@ def sweep(
     fired = 0
     for row in range(start, len(cells.due)):
         if cells.due[row] <= clock_ms:
-            if fired >= rows_max or not fire(cells, plan, effects, row, event, clock_ms):
+            if fired >= rows_max or not fire(cells, plan, effects, row, event, clock_ms, clock_ms, True):  # noqa: FBT003
                 return row
             fired += 1
     return len(cells.due)
@@ -316,6 +336,7 @@ def adopt(
         if adopted >= rows_max or not room(effects, plan):
             return row
         adopted += 1
+        told = int64(effects.used[0])
         now = max(int64(cells.i64[row, NOW]), clock_ms)
         move_to(cells, plan, row, now)
         if fresh & 1 and plan.scalars[DAILY] != ABSENT:
@@ -328,6 +349,7 @@ def adopt(
                     cells.i64[row, plan.models[m, FELL_AT] + axis] = UNSET
             rescore(cells, plan, effects, row, m, event, fx.BY_MODEL, now, since, kind, is_fresh)
         adopt_episodes(cells, plan, effects, row, event, now, since)
+        place(effects, told, clock_ms, False)  # noqa: FBT003
         move_to(cells, plan, row, since)
         cells.due[row] = since
         cells.changed[row] |= WRITTEN

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -37,7 +35,6 @@ from schemas.evidence import (
     UsersLeavingReason,
 )
 from schemas.outputs import (
-    CLOUD_EVENT_TYPES,
     Cause,
     Contribution,
     DimensionChange,
@@ -58,7 +55,9 @@ from schemas.reasons import (
 from schemas.records import OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
 from streams import effects as fx
+from streams.brake import Said, Step
 from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_ROW, EVENT_TIME
+from streams.identity import cloud_event, identity
 from streams.instants import day_text, instant_text
 from streams.layout import ABSENT, NO_OVERRIDE, NONE
 from streams.plan import FIRST_BAND
@@ -90,23 +89,6 @@ def points(thousandths: int) -> float | None:
     return None if thousandths == NONE else thousandths / 1000
 
 
-def identity(*parts: object) -> str:
-    """Return the id of a happening: a hash of what makes it itself, so the same log gives the same ids."""
-    return blake2b("\0".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def cloud_event(topic: Output, source: str, identifier: str, time: str) -> tuple[tuple[str, bytes], ...]:
-    """Return the CloudEvents 1.0 attributes that ride in the headers of an output."""
-    kind, where = _kind_and_source(topic, source)
-    return (_SPECVERSION, ("ce_id", identifier.encode()), kind, where, ("ce_time", time.encode()))
-
-
-@lru_cache(maxsize=256)
-def _kind_and_source(topic: Output, source: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
-    return ("ce_type", CLOUD_EVENT_TYPES[topic].encode()), ("ce_source", f"/latido/{source}".encode())
-
-
-_SPECVERSION: Final = ("ce_specversion", b"1.0")
 OVERRIDE: Final = "override"
 """The pseudo-component that carries what manual judgement adds to the evidence."""
 
@@ -136,9 +118,8 @@ class Messages:
         self._program = accounts.program
         self._models_before = {model.model: model for model in before.models} if before else {}
         self._told = 0
-        self.records: list[OutputRecord] = []
+        self.said: list[Said] = []
         self.score_changes: dict[str, int] = {}
-        self.alerts: dict[tuple[str, str], int] = {}
         self.urgent: set[int] = set()
 
     def emit(self, effects: fx.Effects) -> None:
@@ -220,7 +201,7 @@ class Messages:
             self.urgent.add(row)
         self.score_changes[model.model] = self.score_changes.get(model.model, 0) + 1
         headers = cloud_event(Output.SCORE_CHANGES, model.model, change.change_id, change.effective_at)
-        self._write(Output.SCORE_CHANGES, row, change, headers)
+        self._write(Output.SCORE_CHANGES, line, change, headers)
 
     def _episode(self, line: list[int], story: Story) -> None:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
@@ -253,16 +234,22 @@ class Messages:
             summary=summary(reasons, ended_by, self._program.words),
             resolved_by=ended_by,
         )
-        for rule in rules:
-            self.alerts[rule.label, status] = self.alerts.get((rule.label, status), 0) + 1
         self.urgent.add(row)
         headers = cloud_event(story.topic, story.topic, alert.alert_id, alert.effective_at)
-        self._write(story.topic, row, alert, headers)
+        step = Step(status, tuple(rule.label for rule in rules), is_unmuted=bool(line[fx.UNMUTED]))
+        self._write(story.topic, line, alert, headers, step)
 
     def _write(
-        self, topic: Output, row: int, body: msgspec.Struct, headers: tuple[tuple[str, bytes], ...]
+        self,
+        topic: Output,
+        line: list[int],
+        body: msgspec.Struct,
+        headers: tuple[tuple[str, bytes], ...],
+        step: Step | None = None,
     ) -> None:
-        self.records.append(OutputRecord(topic, self._accounts.keys[row], msgspec.json.encode(body), headers))
+        key, value = self._accounts.keys[line[fx.ROW]], msgspec.json.encode(body)
+        record = OutputRecord(topic, key, value, headers)
+        self.said.append(Said(record, line[fx.PLACE], bool(line[fx.STANDING]), step))
 
 
 def _level(model: ModelFile, score: int, band: int, coverage: int) -> Level:

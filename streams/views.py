@@ -16,6 +16,7 @@ from streams.compiled import entry, int64, reference
 from streams.conditions import GOOD_NEWS
 from streams.effects import EVIDENCE_CELLS
 from streams.evidence import gather_evidence
+from streams.identity import cloud_event, identity
 from streams.instants import instant_text
 from streams.kernel import NOT_APPLICABLE
 from streams.layout import (
@@ -34,9 +35,7 @@ from streams.messages import (
     OVERRIDE,
     STORIES,
     band_name,
-    cloud_event,
     grid_cell,
-    identity,
     override_points,
     points,
     reason,
@@ -46,7 +45,7 @@ from streams.plan import DENOMINATOR, DIM, DIM_END, FIRST_BAND, PART, PART_END, 
 from streams.score import contributions, dimension, has_evidence, override_of, weigh, weighted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -105,8 +104,17 @@ def inspect(cells: Cells, plan: Plan, rows: npt.NDArray[np.int64], out: npt.NDAr
         gather_evidence(cells, plan, row, int64(cells.u16[row, OPEN]), now, out[i, used:])
 
 
-def view_records(accounts: Accounts, rows: Sequence[int]) -> list[OutputRecord]:
-    """Return the views of accounts, each as of its own present instant, as records of the ``accounts`` topic."""
+def _nothing_waits(_key: bytes, _topic: Output) -> bool:
+    return False
+
+
+def view_records(
+    accounts: Accounts, rows: Sequence[int], is_held: Callable[[bytes, Output], bool] = _nothing_waits
+) -> list[OutputRecord]:
+    """Return the views of accounts, each as of its own present instant, as records of the ``accounts`` topic.
+
+    ``is_held`` tells whether the brake holds the episode of an account, by its key and topic.
+    """
     cells, program = accounts.cells, accounts.program
     width = sum(3 + len(model.dimensions) + 2 * len(model.components) for model in program.models)
     at, table = np.array(rows, np.int64), np.empty((len(rows), width + EVIDENCE_CELLS), np.int64)
@@ -115,11 +123,17 @@ def view_records(accounts: Accounts, rows: Sequence[int]) -> list[OutputRecord]:
     known = zip(
         rows, cells.i64[at, NOW].tolist(), cells.due[at].tolist(), bands.tolist(), table.tolist(), strict=True
     )
-    return [_view_record(accounts, *of_row) for of_row in known]
+    return [_view_record(accounts, is_held, *of_row) for of_row in known]
 
 
 def _view_record(
-    accounts: Accounts, row: int, now: int, due: int, bands: list[int], found: list[int]
+    accounts: Accounts,
+    is_held: Callable[[bytes, Output], bool],
+    row: int,
+    now: int,
+    due: int,
+    bands: list[int],
+    found: list[int],
 ) -> OutputRecord:
     name, as_of, told = accounts.names[row], instant_text(now), iter(found)
     view = AccountView(
@@ -128,7 +142,7 @@ def _view_record(
         scores=[
             _score(model, band, told) for model, band in zip(accounts.program.models, bands, strict=True)
         ],
-        episodes=_episodes(accounts, row, found[-EVIDENCE_CELLS:]),
+        episodes=_episodes(accounts, is_held, row, found[-EVIDENCE_CELLS:]),
         facts={fact: accounts.fact(row, fact, now) for fact in accounts.cold.get(row, {})},
         next_change_at=None if due >= FOREVER else instant_text(due),
     )
@@ -167,7 +181,9 @@ def service_of(model: ModelFile, code: int) -> str | None:
     return model.bands[min(code - FIRST_BAND, len(model.bands) - 1)].service
 
 
-def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode]:
+def _episodes(
+    accounts: Accounts, is_held: Callable[[bytes, Output], bool], row: int, evidence: list[int]
+) -> list[Episode]:
     cells, program, found = accounts.cells, accounts.program, []
     mask, slots = int(cells.u16[row, OPEN]), program.layout.rule_since
     for number, story in enumerate(STORIES):
@@ -183,7 +199,8 @@ def _episodes(accounts: Accounts, row: int, evidence: list[int]) -> list[Episode
                 topic=story.topic,
                 since=instant_text(since),
                 severity=Severity(int(cells.u8[row, SEVERITY + number])).label,
-                told=int(cells.u8[row, HELD + number]) not in (QUIET, HELD_FIRING),
+                told=int(cells.u8[row, HELD + number]) not in (QUIET, HELD_FIRING)
+                and not is_held(accounts.keys[row], story.topic),
                 reasons=[reason(program, rule, int(cells.i64[row, slots[rule]]), evidence) for rule in rules],
             )
         )

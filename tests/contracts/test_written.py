@@ -1,6 +1,7 @@
 """What a partition really writes validates against the schemas, and reads back as the structs.
 
-A simulated company of 150 days under a policy whose cap on silence is short, so that every rule speaks, with a few
+A simulated company of 150 days under a policy whose cap on silence is short, so that every rule speaks, and whose brake is
+tight, with a few
 records among its log-ins that cannot be judged.
 """
 
@@ -35,6 +36,11 @@ BAD: Final = {
 }
 
 
+SHORT: Final = {
+    "days: 90, refractory": "days: 21, refractory",
+    "factor: 4.0, firings_min: 20": "factor: 1.0, firings_min: 1",
+}
+"""Numbers of the policy under which a silence is soon too long, and alerts soon wait."""
 WHEN_JOINED: Final = {Rule.SILENCE.label, Rule.ABSOLUTE_SILENCE.label}
 """Rules whose evidence does not change while they are open."""
 
@@ -53,8 +59,10 @@ Written = dict[Output, list["OutputRecord"]]
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     policy = tmp_path_factory.mktemp("policy") / "short.yaml"
     text = shipped("policies")["default"].read_text(encoding="utf-8")
-    assert "days: 90, refractory" in text
-    policy.write_text(text.replace("days: 90, refractory", "days: 21, refractory"))
+    for shipped_numbers, others in SHORT.items():
+        assert shipped_numbers in text
+        text = text.replace(shipped_numbers, others)
+    policy.write_text(text)
     events = company(seed=8, accounts=40, days=150)
     events[Input.LOGINS][20:20] = BAD
     machine = WholeMachine(load_program(str(policy)), events)

@@ -107,10 +107,10 @@ class Machine:
 
 
 def by_account(values: list[bytes]) -> dict[str, list[bytes]]:
-    """Return outputs by account, in their order."""
+    """Return outputs by account ("" where they are no account's), in their order."""
     import json
 
     found: dict[str, list[bytes]] = {}
     for value in values:
-        found.setdefault(json.loads(value)["account_id"], []).append(value)
+        found.setdefault(json.loads(value).get("account_id", ""), []).append(value)
     return found

@@ -7,17 +7,17 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from schemas.topics import Input
 from streams import memory
 from streams.effects import make_effects
 from streams.events import EVENT_HASH, EVENT_KEY, no_events
+from streams.layout import NOW
 from streams.memory import Memory
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
 
 if TYPE_CHECKING:
-    import pytest
-
     from agents.partition import Partition
     from streams.plan import Program
     from tests.core.conftest import Events
@@ -74,6 +74,35 @@ def test_a_notebook_that_is_full_at_every_evaluation_loses_nothing(program: Prog
     wide = Machine(program, events).run(random.Random(2))
     assert len(wide) > 10
     assert by_account(Narrow(program, events).run(random.Random(2))) == by_account(wide)
+
+
+@pytest.mark.parametrize("kind", [Machine, Narrow])
+def test_what_a_late_event_makes_due_by_the_clock_is_done_before_the_next_event(
+    program: Program, kind: type[Machine]
+) -> None:
+    """A ticket that was escalated 14 days ago at 6 comes at 12: what follows of its age was due today at 6."""
+    noon_ms = START_MS + 14 * DAY_MS + DAY_MS // 2
+    first = {
+        "event_id": "1",
+        "account_id": "other",
+        "ticket_id": "U",
+        "action": "opened",
+        "occurred_at": noon_ms,
+    }
+    late = {"event_id": "2", "account_id": "late", "ticket_id": "T", "action": "escalated"}
+    made = kind(program, {topic: [] for topic in Input})
+    tickets = [first, late | {"occurred_at": START_MS + DAY_MS // 4}]
+    made.events[Input.TICKETS] = [json.dumps(each).encode() for each in tickets]
+    for topic in Input:
+        made.offer(topic, len(tickets))
+    merge, accounts = made.partition.merge, made.partition.accounts
+    taken = merge.take(len(tickets))
+    emitted: list[int] = []
+    accounts.advance(taken.columns, [], taken.clock, lambda effects: emitted.append(int(effects.used[0])))
+    row = accounts.row_of(b"late")
+    assert row is not None
+    assert accounts.cells.i64[row, NOW] == START_MS + 14 * DAY_MS + DAY_MS // 4
+    assert emitted, "a notebook for one evaluation was full in between"
 
 
 def test_a_day_of_more_ids_than_the_memory_begins_with_is_remembered_whole() -> None:

@@ -149,7 +149,8 @@ async def test_an_owner_refuses_what_a_newer_worker_wrote(
     newer = await Worker(application, "newer", counting(7)).start()
     port = await newer.own()
     key = LAYOUT + newer.program.layout.fingerprint
-    port._beside.records[key] = text = b'{"state_version":%d,"columns":[]}' % (STATE_VERSION + 1)
+    text = b'{"state_version":%d,"columns":[]}' % (STATE_VERSION + 1)
+    port._beside.keep(key, text)
     await newer.work(0)
     await newer.ownership.release()
     committer = newer.ownership._committer

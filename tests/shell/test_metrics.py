@@ -8,8 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agents.metrics import METRICS, Metrics
 from agents.ports import Commit, Recovery
-from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status
+from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status, Trouble
 from schemas.topics import Input
+from streams.brake import Tally
+from streams.notices import Notice
 
 if TYPE_CHECKING:
     import pytest
@@ -51,8 +53,11 @@ def test_every_metric_moves() -> None:
     metrics = Metrics()
     metrics.on_step(3, {Input.LOGINS: 5}, [(Input.LOGINS, RejectReason.NOT_JSON)])
     metrics.on_notes(3, {EventNote.DUPLICATE: 2})
-    metrics.on_outputs({"retention": 1}, {("silence", "firing"): 1})
-    metrics.on_state(3, behind_s=1.5, queued=7, halted=True, accounts=9)
+    metrics.on_scores({"retention": 1})
+    metrics.on_alerts({("silence", "firing"): 1})
+    metrics.on_brake(3, Tally(held=5, released=2, dropped=1))
+    metrics.on_notice(3, Notice(Trouble.BRAKE, "disengagements", Status.FIRING, 7, 7, 20, 1))
+    metrics.on_state(3, behind_s=1.5, queued=7, halted=True, accounts=9, waiting=2)
     metrics.on_committed(Commit(1, 5, 1, 1, 100, 0.004))
     metrics.on_fenced("latido-1")
     metrics.on_lag({Input.LOGINS: 8})
@@ -74,7 +79,7 @@ def test_every_metric_moves() -> None:
 
 def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics = Metrics()
-    metrics.on_state(3, behind_s=1.5, queued=7, halted=False, accounts=9)
+    metrics.on_state(3, behind_s=1.5, queued=7, halted=False, accounts=9, waiting=2)
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
