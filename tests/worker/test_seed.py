@@ -1,5 +1,6 @@
 """A seeded application on a real Kafka: it goes on as if it had been there all the time, whatever happens to the seed.
 
+control           another policy takes hold
 file     history ..............................| cut
 topics         (older records)        last 300 |  live events ...............
                      not read         repeats  |  read
@@ -33,6 +34,7 @@ from schemas.topics import CONTROL, INPUT_TOPICS, Output
 from tests.worker.conftest import PARTITIONS, ROOT, Bench, latido
 from tests.worker.judge import Messages, differences, told_twice, total, up_to
 from tests.worker.recording import Recording, record, replayed, write
+from tests.worker.test_control import second_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,6 +107,8 @@ def test_the_worker_goes_on_as_the_replay_of_history_and_topics(bench: Bench, tm
     bench.produce(recording._replace(events=old, end_ms=cut_ms - DAY_MS))
     bench.produce(recording._replace(events=history.events[-REPEATED:] + live.events))
     write(history, tmp_path / "history.jsonl")
+    second = second_policy(tmp_path / "second")
+    latido(bench, "policy", "activate", second, "--at", str(cut_ms - 15 * DAY_MS - 1))
 
     said = latido(bench, "seed", str(tmp_path / "history.jsonl"), "--until", str(cut_ms))
     assert f"of {len(history.events)} events up to {instant_text(cut_ms)}." in said
