@@ -39,6 +39,7 @@ SETTLING_MAX_S: Final = 20.0
 ASK_EVERY_S: Final = 0.2
 SETTLING: Final = frozenset(
     {
+        Answer._TIMED_OUT,  # noqa: SLF001 - this is its documented name
         Answer.COORDINATOR_LOAD_IN_PROGRESS,
         Answer.COORDINATOR_NOT_AVAILABLE,
         Answer.LEADER_NOT_AVAILABLE,
