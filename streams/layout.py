@@ -384,14 +384,6 @@ def _sized(model: ModelFile) -> str:
     return model.model + scale + (" by {} x {}".format(*map(len, model.levels)) if model.grid else "")
 
 
-def _measures(model: ModelFile) -> str:
-    """Return a digest of what a model measures, and of how it becomes contributions."""
-    parts = [(part.name, part.model_dump_json()) for part in model.components]
-    groups = [(group.name, group.weight) for group in model.dimensions]
-    text = repr((parts, groups, model.missing))
-    return blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
-
-
 def _model(columns: _Columns, model: ModelFile) -> ModelSlots:
     name = f"model {_sized(model)}"
     fell_at = columns.add("i64", f"{name}: fell at", len(model.levels))
@@ -402,7 +394,6 @@ def _model(columns: _Columns, model: ModelFile) -> ModelSlots:
     parts = [columns.add("i32", f"{name}: {part.name} component{_SENT}") for part in model.components]
     coverage = columns.add("u16", f"{name}: sent coverage")
     band = columns.add("u8", f"{name}: band")
-    columns.add(
-        "u8", f"{name}: by {_measures(model)}", 0
-    )  # no cell: rows of other measures are of another layout
+    measures = blake2b(model.measures.encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
+    columns.add("u8", f"{name}: by {measures}", 0)  # no cell: a row of other measures is of another layout
     return ModelSlots(fell_at, score, change, override, dimensions[0], parts[0], coverage, band)

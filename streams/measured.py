@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from schemas.words import Words
 
 NO_VALUE: Final = NO_FACT
+MANY_TIMES: Final = 10_000
+"""Thousandths from which a share is not told more exactly: there was next to nothing before."""
 _VALUE: Final = "\0"
 """Stands in a message where the value will."""
 
@@ -57,8 +59,9 @@ class Measured:
         feature = FEATURE_BY_NAME[part.metric.feature]
         self.head, _, self.tail = metric_text(part.metric, words, _VALUE).partition(_VALUE)
         self._curve = curve_of(part)
-        self._scale = 10 if feature.unit == "1" else feature.scale  # a share is told in percent
-        self._percent = words.percent if feature.unit == "1" else "{n}"
+        self._is_share = feature.unit == "1"
+        self._scale = 10 if self._is_share else feature.scale  # a share is told in percent
+        self._percent = words.percent if self._is_share else "{n}"
         self._factor = words.factor if feature.name == "rhythm" else None
         self._mark, self._not_known = words.decimal_mark, words.not_known
         self._at_least, self._at_most = words.at_least, words.at_most
@@ -70,6 +73,8 @@ class Measured:
         """Return a metric as a person reads it: a number of at most one decimal, a share in percent, a category in words."""
         if metric == NO_VALUE:
             return self._not_known
+        if self._is_share and metric >= MANY_TIMES:
+            return self._at_least.format(n=self._number(MANY_TIMES))
         return form(self._number(metric), self._factor) if self._factor else self._number(metric)
 
     def before(self, contribution: int, weight: int, whole: int) -> Before | None:

@@ -247,6 +247,15 @@ def test_each_kind_of_metric_reads(
     assert sentence(tree, contribution, now, SPANISH) == f"{spanish} (-10)."
 
 
+#   nothing in the earlier window counts as 1,000,000 thousandths
+@pytest.mark.parametrize(
+    ("now", "told"), [(9_999, "999.9 %"), (10_000, "1000 % or more"), (1_000_000, "1000 % or more")]
+)
+def test_a_share_of_many_times_is_not_told_more_exactly(now: int, told: str) -> None:
+    tree = model(component("it", metric={"feature": "ratio"} | RATIO, ramp=[[0.1, 0], [1, 100]]))
+    assert sentence(tree, 50, now, ENGLISH).startswith(f"activity 55 % -> {told} in 28 days")
+
+
 def test_a_silence_that_reads_as_before_is_told_once() -> None:
     tree = model(component("it", metric={"feature": "rhythm"}, ramp=[[1.5, 100], [3, 75]]))
     assert sentence(tree, 80, 2_749, ENGLISH) == "silence against its usual rhythm 2.7 times (-10)."
