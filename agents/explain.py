@@ -10,11 +10,11 @@ from agents.outlook import ROW, if_active, move_to, sweep, view_of
 from schemas.catalogue import DEFAULT_KIND, FACT_BY_NAME, FEATURE_BY_NAME, MEASUREMENT_BY_NAME
 from schemas.reasons import NOT_APPLICABLE
 from schemas.topics import INPUT_TOPICS
-from streams.change_text import metric_text
 from streams.days import DAY_MS
 from streams.explain import measured
 from streams.instants import instant_text
 from streams.layout import LAST_ACTIVE, UNSET, ZONE
+from streams.measured import metric_text
 from streams.messages import OVERRIDE
 from streams.wording import sentence
 

@@ -10,7 +10,7 @@ from agents.model_tables import audience_text, curve_text, level_text, weight_of
 from agents.program import load_model, load_program_of
 from agents.tables import table_text
 from schemas.words_en import ENGLISH
-from streams.change_text import metric_text
+from streams.measured import metric_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

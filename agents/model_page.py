@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from agents.model_tables import audience_text, curve_text, level_text, weight_by_fact, weight_of_events
 from agents.program import known_models, load_model
 from schemas.words_en import ENGLISH
-from streams.change_text import metric_text
+from streams.measured import metric_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

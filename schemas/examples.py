@@ -94,7 +94,7 @@ _SCORE_CHANGE: Final = ScoreChange(
         Contribution(component="own_rhythm", old=20.0, new=12.5, delta=-7.5),
         Contribution(component="activity_trend", old=52.5, new=52.5, delta=0.0),
     ],
-    summary="Retention 72.5 -> 65 (healthy -> cooling): silence against its usual rhythm (-7.5).",
+    summary="Retention 72.5 -> 65 (healthy -> cooling): silence against its usual rhythm 2.7 -> 4.7 times (-7.5).",
 )
 _DISENGAGEMENT: Final = Disengagement(
     alert_id="c94b1f0e6d2a4873b5e8f7a10c3d9e26",

@@ -112,6 +112,12 @@ class ModelFile(Strict):
         return [component for dimension in self.dimensions for component in dimension.components]
 
     @cached_property
+    def measures(self) -> str:
+        """All that decides what the components measure and contribute, as one text."""
+        parts = [(part.name, part.model_dump_json(exclude_none=True)) for part in self.components]
+        return repr((parts, [(group.name, group.weight) for group in self.dimensions], self.missing))
+
+    @cached_property
     def levels(self) -> list[Sequence[Level]]:
         """The bands, or the levels of both axes."""
         return list(self.grid.values()) if self.grid else [self.bands or []]

@@ -95,7 +95,11 @@ class Words:
     models: Mapping[str, str]
     bands: Mapping[str, str]
 
-    # What metrics measure.
+    at_least: str
+    at_most: str
+    not_known: str
+
+    # What metrics measure; the value of one stands with a blank before it, or is empty.
     features: Mapping[str, str]
     sources: Mapping[str, str]
     measurements: Mapping[str, str]

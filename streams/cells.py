@@ -29,6 +29,7 @@ class Cells(NamedTuple):
     ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be
     ``WRITTEN``, ``STALE``; ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value``
     at this evaluation; ``judged`` (components,) int64 is scratch, points with manual judgement in place;
+    ``measured`` (components,) int64 is scratch, what they measure at this evaluation;
     ``notes`` (NOTES,) int64 counts what is remarkable about events.
     """
 
@@ -46,6 +47,7 @@ class Cells(NamedTuple):
     changed: npt.NDArray[np.uint8]
     parts: npt.NDArray[np.int64]
     judged: npt.NDArray[np.int64]
+    measured: npt.NDArray[np.int64]
     notes: npt.NDArray[np.int64]
 
 
@@ -91,6 +93,7 @@ def view(
         changed=np.zeros(size, np.uint8),
         parts=np.zeros(components + 1, np.int64),
         judged=np.zeros(components, np.int64),
+        measured=np.zeros(components, np.int64),
         notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
     )  # fmt: skip
     if old is not None:

@@ -2,7 +2,8 @@
 
 One row per effect, int64: the head columns below, then for a score change the dimensions, contributions and override last
 sent and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the model has them,
-old override, new override), for an episode the ``since`` of each rule and the evidence cells.
+old override, new override) and what the components measure now, for an episode the ``since`` of each rule and the evidence
+cells. IS_KNOWN says whether what was last sent was measured by the same file of the model.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ partition, whoever came upon it first: an instant that the clock had reached (ST
 the clock of its event."""
 SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY = range(3)
 BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL = range(4)
-MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, SCORE_HEAD = range(
-    EFFECT_HEAD, EFFECT_HEAD + 9
+MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, IS_KNOWN, SCORE_HEAD = (
+    range(EFFECT_HEAD, EFFECT_HEAD + 10)
 )
 STATUS, SEVERITY, EPISODE_ORDINAL, SINCE, REASONS, EPISODE_CLOSED, VALUE, UNMUTED, RULE_SINCE = range(
     EFFECT_HEAD, EFFECT_HEAD + 9
@@ -53,8 +54,8 @@ class Effects(NamedTuple):
 
 def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
     """Return an empty notebook for a program."""
-    widest = max(len(model.dimensions) + len(model.components) for model in program.models)
-    columns = max(SCORE_HEAD + 2 * widest + 2, EVIDENCE + EVIDENCE_CELLS)
+    widest = max(2 * len(model.dimensions) + 3 * len(model.components) for model in program.models)
+    columns = max(SCORE_HEAD + widest + 2, EVIDENCE + EVIDENCE_CELLS)
     return Effects(np.zeros((capacity, columns), np.int64), np.zeros(1, np.int64))
 
 

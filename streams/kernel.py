@@ -23,7 +23,7 @@ from streams.events import (
     EVENT_ROW,
     EVENT_TIME,
 )  # fmt: skip
-from streams.layout import ABSENT, DAY, NO_OVERRIDE, NONE, NOW, UNSET, VIEW_DUE
+from streams.layout import ABSENT, DAY, KNOWN_RINGS, NO_OVERRIDE, NONE, NOW, UNSET, VIEW_DUE
 from streams.metrics import half_up
 from streams.move import move_to
 from streams.plan import (
@@ -96,6 +96,9 @@ def send_score(
     out[line, fx.OLD_SCORE] = cells.i32[row, model[SENT_SCORE]]
     out[line, fx.OLD_BAND] = cells.u8[row, model[PRESENT_BAND]]
     out[line, fx.OLD_COVERAGE] = cells.u16[row, model[SENT_COVERAGE]]
+    known = KNOWN_RINGS + plan.rings.shape[0] + plan.sums.shape[0] + m
+    out[line, fx.IS_KNOWN] = cells.known[row, known] == 0
+    cells.known[row, known] = 0
     out[line, fx.NEW_SCORE], out[line, fx.NEW_BAND], out[line, fx.NEW_COVERAGE] = score, band, coverage
     for d in range(dims):
         value = dimension(plan, cells.parts, m, model[DIM] + d) if evidence != NONE else int64(NONE)
@@ -109,6 +112,7 @@ def send_score(
         out[line, fx.SCORE_HEAD + 2 * dims + c] = cells.i32[row, model[SENT_PARTS] + c]
         out[line, fx.SCORE_HEAD + 2 * dims + parts + c] = value
         cells.i32[row, model[SENT_PARTS] + c] = value
+        out[line, fx.SCORE_HEAD + 2 * dims + 2 * parts + 2 + c] = cells.measured[first + c]
     last = fx.SCORE_HEAD + 2 * dims + 2 * parts
     out[line, last], out[line, last + 1] = cells.i32[row, model[SENT_OVERRIDE]], override
     cells.i32[row, model[SENT_OVERRIDE]] = override

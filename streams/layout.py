@@ -81,7 +81,8 @@ KNOWN_WEEKS: Final = 0
 KNOWN_ACTIVE, KNOWN_USERS, KNOWN_FEATURES, KNOWN_TICKETS, KNOWN_PAYMENTS, KNOWN_RINGS = range(
     len(MEASUREMENTS), len(MEASUREMENTS) + 6
 )
-"""Where in a layout's ``knowledge`` each stands: a measurement behind the other, after the rings the sums."""
+"""Where in a layout's ``knowledge`` each stands: a measurement behind the other, after the rings the sums, then the models:
+of one it is not known what it measured when it last sent a score, if its file was another one then."""
 
 
 class Column(NamedTuple):
@@ -232,7 +233,7 @@ def make_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:
         drop=_drop(columns, policy, models),
         rule_since=rule_since,
         models=tuple(_model(columns, model) for model in models),
-        knowledge=_knowledge(rings, sums, weeks),
+        knowledge=_knowledge(rings, sums, weeks, models),
         columns=(),
         dtype=np.dtype([]),
         fingerprint=b"",
@@ -353,7 +354,9 @@ def _drop(columns: _Columns, policy: Policy, models: Sequence[ModelFile]) -> Dro
     )
 
 
-def _knowledge(rings: Sequence[Ring], sums: Sequence[Ring], weeks: Sequence[Weeks]) -> tuple[Knowledge, ...]:
+def _knowledge(
+    rings: Sequence[Ring], sums: Sequence[Ring], weeks: Sequence[Weeks], models: Sequence[ModelFile]
+) -> tuple[Knowledge, ...]:
     measured = zip(MEASUREMENTS, weeks, strict=True)
     return (
         *(Knowledge(f"week {measurement.name}", 7 * kept.weeks) for measurement, kept in measured),
@@ -364,6 +367,7 @@ def _knowledge(rings: Sequence[Ring], sums: Sequence[Ring], weeks: Sequence[Week
         Knowledge("payments", FORGOTTEN_DAYS + 1),
         *(Knowledge(f"source {ring.source.name}", ring.days) for ring in rings),
         *(Knowledge(f"sum {ring.source.name}", ring.days) for ring in sums),
+        *(Knowledge(f"model {_sized(model)}", 0) for model in models),
     )
 
 
@@ -390,4 +394,6 @@ def _model(columns: _Columns, model: ModelFile) -> ModelSlots:
     parts = [columns.add("i32", f"{name}: {part.name} component{_SENT}") for part in model.components]
     coverage = columns.add("u16", f"{name}: sent coverage")
     band = columns.add("u8", f"{name}: band")
+    measures = blake2b(model.measures.encode(), digest_size=FINGERPRINT_BYTES).hexdigest()
+    columns.add("u8", f"{name}: by {measures}", 0)  # no cell: a row of other measures is of another layout
     return ModelSlots(fell_at, score, change, override, dimensions[0], parts[0], coverage, band)

@@ -163,8 +163,8 @@ class Messages:
         model = self._program.models[line[fx.MODEL]]
         account, row = self._accounts.names[line[fx.ROW]], line[fx.ROW]
         dims, parts = len(model.dimensions), len(model.components)
-        old_dims, new_dims, old_parts, new_parts, judged = _cut(
-            line[fx.SCORE_HEAD :], dims, dims, parts, parts, 2
+        old_dims, new_dims, old_parts, new_parts, judged, metrics = _cut(
+            line[fx.SCORE_HEAD :], dims, dims, parts, parts, 2, parts
         )
         deltas = [max(new, 0) - max(old, 0) for old, new in zip(old_parts, new_parts, strict=True)]
         before = self._models_before.get(model.model, model)
@@ -194,7 +194,13 @@ class Messages:
             ]
             + _override(*judged),
             summary=text.summary(
-                line[fx.OLD_SCORE], line[fx.NEW_SCORE], old.band, new.band, [*deltas, judged_delta(*judged)]
+                line[fx.OLD_SCORE],
+                line[fx.NEW_SCORE],
+                old.band,
+                new.band,
+                [*deltas, judged_delta(*judged)],
+                old_parts if line[fx.IS_KNOWN] else None,
+                metrics,
             ),
         )
         if line[fx.OLD_BAND] != line[fx.NEW_BAND]:

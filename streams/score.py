@@ -60,7 +60,7 @@ def curve(plan: Plan, c: int, x: int) -> int:
 
 @kernel
 def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, int, bool]:
-    """Put the points of model ``m``'s components into ``cells.parts``.
+    """Put what model ``m``'s components measure into ``cells.measured``, and their points into ``cells.parts``.
 
     Returns:
         weighted sum and present weight as they are if what is missing is spread, and whether a coming midnight may change
@@ -71,7 +71,7 @@ def weigh(cells: Cells, plan: Plan, row: int, m: int, now: int) -> tuple[int, in
         x, moves = metric(cells, plan, row, c, now)
         moving = moving or moves
         points = int64(NONE) if x == NO_VALUE else curve(plan, c, x)
-        cells.parts[c] = points
+        cells.parts[c], cells.measured[c] = points, x
         if points != NONE:
             total += plan.components[c, WEIGHT] * points
             present += plan.components[c, WEIGHT]

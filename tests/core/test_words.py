@@ -25,8 +25,9 @@ from schemas.topics import Output
 from schemas.words import Plural, Words
 from schemas.words_en import ENGLISH
 from schemas.words_es import SPANISH
-from streams.change_text import ChangeText, metric_text
+from streams.change_text import ChangeText
 from streams.layout import NONE
+from streams.measured import metric_text
 from streams.plan import compile_program
 from streams.wording import CATALOGUES, summary
 from tests.core.conftest import Machine, company
@@ -187,9 +188,11 @@ def test_every_message_is_used(words: Words) -> None:
         metric_text(metric, heard)
     for name in known_models(None):
         model = load_model(name)
-        changes = ChangeText(model, heard)
+        changes, nothing = ChangeText(model, heard), [0] * len(model.components)
         if len(model.components) > 3:
-            changes.summary(NONE, 50_000, INSUFFICIENT_EVIDENCE, model.band_names[0], [1000] * 4)
+            changes.summary(
+                NONE, 50_000, INSUFFICIENT_EVIDENCE, model.band_names[0], [1000] * 4, None, nothing
+            )
     explained(heard)
     assert {name for name in messages(words) if not name.startswith(CHOSEN)} - listening.asked == set()
 
@@ -222,14 +225,17 @@ def test_a_metric_tells_each_of_its_numbers_of_days(words: Words) -> None:
 
 
 def change(*deltas: int, words: Words = ENGLISH, **told: Any) -> str:
-    """Return the sentence of a change of `retention`, whose parts are in the order of its file."""
+    """Return the sentence of a change of `retention`, whose parts are in the order of its file; of before nothing is known."""
     given: dict[str, Any] = {
         "old": 72_500,
         "new": 65_000,
         "old_band": "healthy",
         "new_band": "cooling",
     } | told
-    return ChangeText(load_model("retention"), words).summary(**given, deltas=deltas)
+    measured = (1_500, 480, 700, 2, 1, 0)
+    return ChangeText(load_model("retention"), words).summary(
+        **given, deltas=deltas, contributions=None, metrics=measured
+    )
 
 
 @pytest.mark.parametrize(
@@ -238,32 +244,34 @@ def change(*deltas: int, words: Words = ENGLISH, **told: Any) -> str:
         (
             (0, -6_200, -1_300, 0, 0, 0),
             {},
-            "Retention 72.5 -> 65 (healthy -> cooling): activity in 28 days against the 28 days before (-6.2), "
-            "log-ins in 14 days against the 14 days before (-1.3).",
+            "Retention 72.5 -> 65 (healthy -> cooling): activity 48 % in 28 days against the 28 days before (-6.2), "
+            "log-ins 70 % in 14 days against the 14 days before (-1.3).",
         ),
         (
             (-1_000, 2_000, -3_000, 4_000, -5_000, 49),
             {},
-            "Retention 72.5 -> 65 (healthy -> cooling): payments failed or reversed in 28 days (-5), "
-            "visits to cancel or refund pages in 28 days (+4), log-ins in 14 days against the 14 days before (-3) and 2 more.",
+            "Retention 72.5 -> 65 (healthy -> cooling): payments failed or reversed 1 in 28 days (-5), "
+            "visits to cancel or refund pages 2 in 28 days (+4), "
+            "log-ins 70 % in 14 days against the 14 days before (-3) and 2 more.",
         ),
         (
             (-1_000, 1_000, 0, 0, 0, -1_000, -7_500),
             {},
-            "Retention 72.5 -> 65 (healthy -> cooling): manual judgement (-7.5), silence against its usual rhythm (-1), "
-            "activity in 28 days against the 28 days before (+1) and 1 more.",
+            "Retention 72.5 -> 65 (healthy -> cooling): manual judgement (-7.5), "
+            "silence against its usual rhythm 1.5 times (-1), "
+            "activity 48 % in 28 days against the 28 days before (+1) and 1 more.",
         ),
         (
             (49, -49, 50, -50, 0, 0),
             {"old": 62_049, "new": 62_050, "old_band": "cooling"},
-            "Retention 62 -> 62.1 (cooling -> cooling): log-ins in 14 days against the 14 days before (+0.1), "
-            "visits to cancel or refund pages in 28 days (-0.1).",
+            "Retention 62 -> 62.1 (cooling -> cooling): log-ins 70 % in 14 days against the 14 days before (+0.1), "
+            "visits to cancel or refund pages 2 in 28 days (-0.1).",
         ),
         ((0, 0, 0, 0, 0, 0), {"new": 72_500}, "Retention 72.5 -> 72.5 (healthy -> cooling)."),
         (
             (25_000, 0, 0, 0, 0, 0),
             {"old": NONE, "old_band": INSUFFICIENT_EVIDENCE, "new": 100_000, "new_band": "healthy"},
-            "Retention none -> 100 (insufficient evidence -> healthy): silence against its usual rhythm (+25).",
+            "Retention none -> 100 (insufficient evidence -> healthy): silence against its usual rhythm 1.5 times (+25).",
         ),
         (
             (-25_000, 0, 0, 0, 0, 0),
@@ -285,9 +293,9 @@ def test_a_change_tells_scores_bands_and_what_moved_it_most(
 
 def test_a_change_is_told_in_spanish() -> None:
     assert change(-1_000, -2_500, -3_000, 4_000, 0, 0, words=SPANISH) == (
-        "Retención 72,5 -> 65 (sana -> enfriándose): visitas a páginas de cancelación o reembolso en 28 días (+4), "
-        "inicios de sesión en 14 días frente a los 14 días anteriores (-3), "
-        "actividad en 28 días frente a los 28 días anteriores (-2,5) y 1 más."
+        "Retención 72,5 -> 65 (sana -> enfriándose): visitas a páginas de cancelación o reembolso 2 en 28 días (+4), "
+        "inicios de sesión 70 % en 14 días frente a los 14 días anteriores (-3), "
+        "actividad 48 % en 28 días frente a los 28 días anteriores (-2,5) y 1 más."
     )
     told = change(-25_000, old_band="cooling", new=NONE, new_band=INSUFFICIENT_EVIDENCE, words=SPANISH)
     assert told == "Retención 72,5 -> sin nota (enfriándose -> datos insuficientes)."
@@ -297,9 +305,9 @@ def test_a_model_of_ones_own_is_told_in_either_language_by_its_own_names_of_mode
     tree = load_model("retention").model_dump(by_alias=True, exclude_none=True)
     tree |= {"model": "ours", "bands": [tree["bands"][0], tree["bands"][3] | {"name": "all_well"}]}
     told = ChangeText(type(load_model("retention")).model_validate(tree), SPANISH).summary(
-        50_000, 80_000, "lost", "all_well", [30_000]
+        50_000, 80_000, "lost", "all_well", [30_000], None, [1_000] * 6
     )
-    assert told == "ours 50 -> 80 (perdida -> all well): silencio frente a su ritmo habitual (+30)."
+    assert told == "ours 50 -> 80 (perdida -> all well): silencio frente a su ritmo habitual 1 vez (+30)."
 
 
 def test_a_band_of_an_earlier_version_keeps_its_name() -> None:
@@ -320,7 +328,7 @@ def test_a_score_has_at_most_one_decimal(old: int, text: str) -> None:
     [(50, "+0.1"), (149, "+0.1"), (150, "+0.2"), (-149, "-0.1"), (-150, "-0.2"), (-6_000, "-6")],
 )
 def test_what_moved_it_is_rounded_half_away_from_zero(delta: int, text: str) -> None:
-    assert change(delta).endswith(f": silence against its usual rhythm ({text}).")
+    assert change(delta).endswith(f": silence against its usual rhythm 1.5 times ({text}).")
 
 
 def test_the_example_of_a_score_change_says_what_it_would_say() -> None:
@@ -334,6 +342,8 @@ def test_the_example_of_a_score_change_says_what_it_would_say() -> None:
         example.old.band,
         example.new.band,
         [deltas.get(part.name, 0) for part in model.components],
+        [20_000, 0, 0, 0, 0, 0],  # of 25: 80 points; 100 at 1.5, 75 at 3
+        [4_667, 0, 0, 0, 0, 0],
     )
     assert example.summary == told
 
@@ -346,7 +356,7 @@ def test_what_is_sent_tells_its_own_figures() -> None:
     ]
     found = [change["summary"] for change in run(*told, until="3 00:00").changes]
     assert found == [
-        "test none -> 80 (insufficient evidence -> high): NPS (+80).",
+        "test none -> 80 (insufficient evidence -> high): NPS 80 (+80).",
         "test 80 -> 31.3 (high -> low): manual judgement (-48.8).",
         "test 31.3 -> 80 (low -> high): manual judgement (+48.8).",
     ]

@@ -9,7 +9,7 @@ import pytest
 from agents.explain_text import missing_text
 from agents.program import load_model
 from schemas.words_en import ENGLISH
-from streams.change_text import metric_text
+from streams.measured import metric_text
 from tests.models.golden import changes, logins, played, require, score_of, unjudged_until
 from tests.scenarios.timeline import Tree, facts, payment
 
