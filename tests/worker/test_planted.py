@@ -1,7 +1,7 @@
 """Bugs planted into the worker on a real Kafka: each shows in the outputs, which without it equal the replay.
 
-That nobody is fenced has a test of its own (``test_without_fence.py``). The simulation has more bugs (``tests/faults``), such as
-that a poll of an older assignment is processed: on a real Kafka nothing shows it, unless such a poll comes at the wrong instant.
+That nobody is fenced has a test of its own (``test_without_fence.py``). The simulation has more (``tests/faults``), such as
+that a poll of an older assignment is processed: on a real Kafka nothing shows it, unless such a poll comes just then.
 """
 
 from __future__ import annotations
