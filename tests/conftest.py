@@ -2,8 +2,8 @@
 
 ``LATIDO_TEST_COMPILED=1`` runs the core compiled. ``HYPOTHESIS_PROFILE`` is ``dev``, ``ci`` or ``deep``.
 ``LATIDO_REQUIRE_SERVERS=1`` fails a test whose server is missing instead of skipping it. ``LATIDO_TEST_ACCOUNTS`` is the
-size of ``tests/worker/test_equals_replay.py``, ``LATIDO_TEST_CHAOS_SECONDS`` and ``LATIDO_TEST_CHAOS_SEED`` are the length
-and the seed of ``tests/worker/test_chaos.py``.
+size of ``tests/worker/test_equals_replay.py``, ``LATIDO_TEST_CHAOS_SECONDS`` and ``LATIDO_TEST_CHAOS_SEED``
+are the length and the seed of ``tests/worker/test_chaos.py``.
 """
 
 from __future__ import annotations

