@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from schemas.catalogue import ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
+from schemas.catalogue import ACTIVITY_INPUT, ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
 from schemas.model_file import Exact, Name, Strict
 from schemas.words import Language  # noqa: TC001 - pydantic reads annotations
 
@@ -24,6 +24,8 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKS_MAX = 52
 """Weeks of which the brake may know how often episodes fired."""
+INFLOW_WEEKS_MAX = 8
+"""Weeks for which the hours of an input are kept."""
 ACTIVE_DAYS_KEPT = 128
 """Days for which the set of active days is kept; windows of rules over it are shorter."""
 
@@ -230,6 +232,41 @@ class Brake(Strict):
     weeks: Annotated[int, Field(ge=1, le=WEEKS_MAX, strict=True)] = 8
 
 
+class StalledSources(Strict):
+    """Inputs of activity; while one of them delivers far less than at the same hours of past weeks, silences wait.
+
+    It is judged by the last hours in which at least ``expected_min`` events are usual, at most a day: stalled if less than
+    ``stalled_below`` of them came, back from ``back_from`` on, and ``settle_hours`` more nobody is told silent.
+    """
+
+    inputs: Annotated[list[str], Field(min_length=1)] = Field(default_factory=lambda: ["logins"])
+    expected_min: Many = 50
+    stalled_below: Share = 0.1
+    back_from: Share = 0.5
+    settle_hours: Annotated[int, Field(ge=0, le=168, strict=True)] = 24
+    hold_days: Annotated[int, Field(ge=1, le=28, strict=True)] = 7
+    weeks: Annotated[int, Field(ge=1, le=INFLOW_WEEKS_MAX, strict=True)] = 6
+
+    @field_validator("inputs")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        known = sorted(set(ACTIVITY_INPUT.values()))
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown input {name!r}; known: {', '.join(known)}")
+        if len(set(names)) != len(names):
+            raise ValueError("an input is listed twice")
+        return names
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.back_from < self.stalled_below:
+            raise ValueError(
+                f"back_from {self.back_from} is below stalled_below {self.stalled_below}; an input would be both"
+            )
+        return self
+
+
 class Policy(Strict):
     """One policy file."""
 
@@ -250,6 +287,7 @@ class Policy(Strict):
     calendar: Calendar | None = None
     rules: Rules = Rules()
     raise_severity: RaiseSeverity | None = None
+    stalled_sources: Annotated[StalledSources | None, Off] = None
     brake: Annotated[Brake | None, Off] = None
 
     @field_validator("activity")
@@ -280,6 +318,11 @@ class Policy(Strict):
     def _whole(self) -> Self:
         if self.calendar and self.rhythm.unit == "hour":
             raise ValueError("a calendar goes with `rhythm: {unit: day}`; remove one of the two")
+        for name in self.stalled_sources.inputs if self.stalled_sources else ():
+            if not any(ACTIVITY_INPUT[kind] == name for kind in self.activity):
+                raise ValueError(
+                    f"stalled_sources names {name}, and none of its events is activity; see activity"
+                )
         if len(set(self.models)) != len(self.models):
             raise ValueError("a model is listed twice under models")
         if not re.fullmatch(r"[A-Za-z0-9_+\-/]{1,64}", self.time_zone):

@@ -99,7 +99,8 @@ class Plan(NamedTuple):
     decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
     of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
     (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept, ``mutes`` (intervals, MUTE_COLUMNS) the half-open
-    intervals, in order, in which alerts are held back.
+    intervals, in order, in which alerts are held back, ``guards`` (intervals, MUTE_COLUMNS) those in which silences wait
+    because a source is stalled, in order and apart from each other.
     """
 
     components: npt.NDArray[np.int64]
@@ -118,6 +119,7 @@ class Plan(NamedTuple):
     numbers: npt.NDArray[np.float64]
     scalars: npt.NDArray[np.int64]
     mutes: npt.NDArray[np.int64]
+    guards: npt.NDArray[np.int64]
     zones: Zones
 
 
@@ -205,6 +207,7 @@ def compile_program(
         numbers=_numbers(policy),
         scalars=np.array([*_scalars(policy, layout, facts), in_force_from], np.int64),
         mutes=_table([], MUTE_COLUMNS),
+        guards=_table([], MUTE_COLUMNS),
         zones=one_zone(zone),
     )
     words = CATALOGUES[policy.language]
