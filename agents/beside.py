@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -19,12 +19,36 @@ LAYOUT: Final = b"\0layout:"
 """Followed by a fingerprint: what is needed to read rows that begin with it."""
 
 
+class Part(Protocol):
+    """A part of the state of a partition that writes and reads records of its own."""
+
+    def take_changed(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the records of what changed since the last call."""
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take one record."""
+
+
 class Beside:
     """Keeps it as it was last written or read."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, parts: dict[bytes, Part]) -> None:
+        """``parts`` are told apart by how their keys begin."""
+        self._parts = parts
         self._records: dict[bytes, bytes] = {}
         self._partitions = partitions
+
+    def take_changed(self) -> dict[bytes, bytes | None]:
+        """Return the records of all that changed in the parts since the last call."""
+        return {key: value for part in self._parts.values() for key, value in part.take_changed()}
+
+    def load(self, key: bytes, value: bytes | None) -> bool:
+        """Keep a record, and let its part take it; return whether it is one's."""
+        self.keep(key, value)
+        part = next((part for prefix, part in self._parts.items() if key.startswith(prefix)), None)
+        if part is not None:
+            part.load(key, value)
+        return part is not None
 
     def complete(self, records: dict[bytes, bytes | None], program: Program) -> None:
         """Add to what is about to be written what the changelog should hold under a program and has not, and keep all."""

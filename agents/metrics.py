@@ -21,6 +21,7 @@ from schemas.topics import INPUT_TOPICS, Input
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agents.observer import PartitionState, Waits
     from agents.ports import Commit, Recovery
     from streams.brake import Tally
     from streams.notices import Notice
@@ -84,6 +85,17 @@ METRICS: Final = (
     Metric(
         "alerts", "counter", "reasons", (RULE, STATUS), "reasons in alerts written, by status of the alert"
     ),
+    Metric(
+        "stalled_partitions",
+        "gauge",
+        "partitions",
+        (INPUT,),
+        "owned partitions in which silences wait because the input is stalled or was until lately",
+    ),
+    Metric("silences_waiting", "gauge", "reasons", (PARTITION,), "reasons that wait for a stalled input now"),
+    Metric("silences_held", "counter", "reasons", (), "reasons that began to wait for a stalled input"),
+    Metric("silences_released", "counter", "reasons", (), "of those the ones that joined when it was back"),
+    Metric("silences_dropped", "counter", "reasons", (), "of those the ones that were over before"),
     Metric("alerts_waiting", "gauge", "episodes", (PARTITION,), "episodes that the brake holds now"),
     Metric("alerts_held", "counter", "episodes", (), "episodes that the brake held"),
     Metric("alerts_released", "counter", "episodes", (), "of those the ones that were sent later"),
@@ -141,6 +153,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._of = {metric.name: self._create(metric) for metric in METRICS}
+        self._stalled: dict[int, frozenset[Input]] = {}
         for model in models:
             self._add("score_changes", 0, model)
 
@@ -179,16 +192,23 @@ class Metrics:
         for topic, reason in rejects:
             self._add("dead_letters", 1, INPUT_TOPICS[topic].name, reason)
 
-    def on_state(
-        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, waiting: int
-    ) -> None:
+    def on_state(self, partition: int, state: PartitionState) -> None:
         """Show how a partition stands."""
         label = str(partition)
-        self.gauge("clock_behind_seconds", behind_s, label)
-        self.gauge("queued_events", queued, label)
-        self.gauge("halted", float(halted), label)
-        self.gauge("accounts", accounts, label)
-        self.gauge("alerts_waiting", waiting, label)
+        self.gauge("clock_behind_seconds", state.behind_s, label)
+        self.gauge("queued_events", state.queued, label)
+        self.gauge("halted", float(state.halted), label)
+        self.gauge("accounts", state.accounts, label)
+        self.gauge("alerts_waiting", state.held, label)
+        self.gauge("silences_waiting", state.waiting, label)
+        self._stalled[partition] = state.stalled
+        self._show_stalled()
+
+    def _show_stalled(self) -> None:
+        for topic, spec in INPUT_TOPICS.items():
+            self.gauge(
+                "stalled_partitions", sum(topic in stalled for stalled in self._stalled.values()), spec.name
+            )
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:  # noqa: ARG002
         """Count a control record."""
@@ -215,6 +235,12 @@ class Metrics:
         self._add("alerts_held", tally.held)
         self._add("alerts_released", tally.released)
         self._add("alerts_dropped", tally.dropped)
+
+    def on_waits(self, partition: int, waits: Waits) -> None:  # noqa: ARG002
+        """Count reasons that wait because a source is stalled."""
+        self._add("silences_held", waits.began)
+        self._add("silences_released", waits.joined)
+        self._add("silences_dropped", waits.in_vain)
 
     def on_notice(self, partition: int, notice: Notice) -> None:
         """Say what operators should know."""
@@ -301,6 +327,9 @@ class Metrics:
         self.on_lag(dict.fromkeys(Input, 0))
         for partition, name in itertools.product(partitions, OF_PARTITION):
             self._of[name].remove(str(partition))
+        for partition in partitions:
+            self._stalled.pop(partition, None)
+        self._show_stalled()
 
     def on_gave_up_waiting(self, partition: int) -> None:
         """Count an ended wait, and say it: the order of events is that of arrival from here on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,29 @@ if TYPE_CHECKING:
     from schemas.topics import Input
     from streams.brake import Tally
     from streams.notices import Notice
+
+
+class Waits(NamedTuple):
+    """Reasons that began to wait because a source is stalled, those that joined later, those that were over before."""
+
+    began: int
+    joined: int
+    in_vain: int
+
+
+class PartitionState(NamedTuple):
+    """How a partition stands: seconds behind the wall clock, events queued, whether it is halted, accounts in memory.
+
+    ``held`` episodes wait by the brake, ``waiting`` reasons because the inputs ``stalled`` are.
+    """
+
+    behind_s: float
+    queued: int
+    halted: bool
+    accounts: int
+    held: int
+    waiting: int
+    stalled: frozenset[Input]
 
 
 class PartitionObserver(Protocol):
@@ -33,16 +56,17 @@ class PartitionObserver(Protocol):
     def on_brake(self, partition: int, tally: Tally) -> None:
         """The brake held episodes, released or dropped some."""
 
+    def on_waits(self, partition: int, waits: Waits) -> None:
+        """Reasons began or ceased to wait because a source is stalled."""
+
     def on_notice(self, partition: int, notice: Notice) -> None:
         """Trouble began or ended."""
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """A control record was taken; ``late``: it came after the instant from which it was meant to count."""
 
-    def on_state(
-        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, waiting: int
-    ) -> None:
-        """A batch was drained: how far the clock is behind the wall, what is in memory and what waits."""
+    def on_state(self, partition: int, state: PartitionState) -> None:
+        """A batch was drained: that is how it stands."""
 
 
 class NullPartitionObserver:
@@ -65,13 +89,14 @@ class NullPartitionObserver:
     def on_brake(self, partition: int, tally: Tally) -> None:
         """Ignore it."""
 
+    def on_waits(self, partition: int, waits: Waits) -> None:
+        """Ignore it."""
+
     def on_notice(self, partition: int, notice: Notice) -> None:
         """Ignore it."""
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """Ignore it."""
 
-    def on_state(
-        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, waiting: int
-    ) -> None:
+    def on_state(self, partition: int, state: PartitionState) -> None:
         """Ignore it."""

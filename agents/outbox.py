@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streams.accounts import Accounts
     from streams.brake import Said
     from streams.messages import Messages
+    from streams.notices import Notice
 
 
 class Outbox:
@@ -51,20 +52,19 @@ class Outbox:
         """Send what may be sent of what waits, once all that is due by the clock has fired."""
         late = self.brake.settle(clock_ms, policy.brake)
         self._send(late)
-        self._notify()
+        self.notify(self.brake.take_notices())
+        tally, self.brake.tally = self.brake.tally, Tally()
+        if tally != Tally():
+            self._observer.on_brake(self._partition, tally)
         rows = {row for each in late if each.step and (row := accounts.row_of(each.key)) is not None}
         self._urgent |= rows
         self.views.add(rows)
 
-    def _notify(self) -> None:
-        """Tell operators what the brake did."""
-        notices, self.brake.notices = self.brake.notices, []
+    def notify(self, notices: Sequence[Notice]) -> None:
+        """Tell operators of trouble."""
         self.put([notice_record(self._partition, notice) for notice in notices])
         for notice in notices:
             self._observer.on_notice(self._partition, notice)
-        tally, self.brake.tally = self.brake.tally, Tally()
-        if tally != Tally():
-            self._observer.on_brake(self._partition, tally)
 
     def _send(self, said: Sequence[Said]) -> None:
         self.put([each.record for each in said])

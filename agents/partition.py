@@ -6,24 +6,28 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agents.beside import LAYOUT, META, RESERVED, Beside
+from agents.beside import LAYOUT, META, RESERVED, Beside, Part
 from agents.dead_letter import dead_letter
-from agents.observer import NullPartitionObserver, PartitionObserver
+from agents.observer import NullPartitionObserver, PartitionObserver, PartitionState
 from agents.outbox import Outbox
+from agents.report import report
 from schemas.control import kind_of
 from schemas.reasons import EventNote
 from schemas.records import Batch, Snapshot
 from schemas.topics import Input
 from streams.accounts import Accounts
 from streams.brake import BRAKE
-from streams.cells import NOTE_OF, WRITTEN
+from streams.cells import WRITTEN
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
 from streams.decode import Decoder, Place, instant_ms
-from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_TIME, no_events
+from streams.events import EVENT_OFFSET, EVENT_TIME, no_events
+from streams.inflow import INFLOW, Inflow
+from streams.intervals import reasons_waiting
 from streams.memory import PREFIX, Memory
 from streams.merge import POSITION, PROGRESS, Merge, Progress, Taken
 from streams.messages import Messages
+from streams.plan import IN_FORCE_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,10 +64,13 @@ class Partition:
         self._memory = Memory()
         self._observer = observer or NullPartitionObserver()
         self.outbox = Outbox(partition, self._observer)
-        self._events = 0
+        self._events = self._waiting = 0
         self._sweeping = self._adopting = False
         self._committed: dict[Input, Progress] = {}
-        self._beside = Beside(partitions)
+        self.inflow = Inflow()
+        self.inflow.follow(program.policy, NEVER_MS)
+        parts: dict[bytes, Part] = {CONTROL: self.control, BRAKE: self.outbox.brake, INFLOW: self.inflow}
+        self._beside = Beside(partitions, parts)
 
     # -- events in ----------------------------------------------------------------------------------------------
 
@@ -162,18 +169,20 @@ class Partition:
         repeats = self._memory.judge(taken.columns, before) if count else 0
         if repeats:
             notes[EventNote.DUPLICATE] = repeats
+        self._heard(self.inflow.take(taken.columns, int(taken.clock.now_ms[0])))
         messages = Messages(self.accounts, self.partition, taken)
         self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
         self.merge.clock_ms = int(taken.clock.now_ms[0])
         clock_ms = self.merge.clock_ms
+        self._heard(self.inflow.reach(clock_ms))
         is_running = clock_ms > NEVER_MS
         self._sweeping = is_running and not self.accounts.sweep(clock_ms, SWEEP_ROWS, count, messages.emit)
         self._events += count
         self._tell(messages)
         if not self._sweeping:
             self._settle()
-        self._report(taken, notes)
+        self._waiting += report(self._observer, self.partition, taken, self.accounts.cells.notes, notes)
         return count
 
     def sweep_all(self) -> None:
@@ -183,11 +192,18 @@ class Partition:
             self.merge.clock_ms = min(clock_ms, self.merge.stop_ms - 1)
             self._change_policy()
         self.merge.clock_ms = clock_ms
+        self._heard(self.inflow.reach(clock_ms))
         messages = self._messages()
         while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
             pass
         self._tell(messages)
         self._settle()
+
+    def _heard(self, changed: bool) -> None:  # noqa: FBT001
+        """Let silences wait, or be judged again, if what is known of the inputs changed that."""
+        if changed:
+            self.accounts.guard(self.inflow.guards())
+            self.outbox.notify(self.inflow.take_notices())
 
     def _messages(self) -> Messages:
         nothing = Taken(no_events(), [], [], [], self.merge.clock())
@@ -198,17 +214,6 @@ class Partition:
 
     def _settle(self) -> None:
         self.outbox.settle(self.merge.clock_ms, self.control.program.policy, self.accounts)
-
-    def _report(self, taken: Taken, notes: dict[EventNote, int]) -> None:
-        late = self.accounts.cells.notes
-        if late.any():
-            notes |= {note: int(late[cell]) for cell, note in NOTE_OF.items()}
-            late[:] = 0
-        if notes:
-            self._observer.on_notes(self.partition, notes)
-        counts = np.bincount(taken.columns[:, EVENT_INPUT], minlength=len(Input)).tolist()
-        rejects = [(topic, reject.reason) for topic, reject in taken.rejects]
-        self._observer.on_step(self.partition, dict(zip(Input, counts, strict=True)), rejects)
 
     # -- control ------------------------------------------------------------------------------------------------
 
@@ -262,6 +267,7 @@ class Partition:
                 control.adopted()
         else:
             self.merge.come_to_stop()
+            self._heard(self.inflow.reach(self.merge.clock_ms))
             if self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
                 self._tell(messages)
                 self._settle()
@@ -281,6 +287,8 @@ class Partition:
         self._decoder, self._decoders = Decoder(program, self.accounts, self._place), {}
         self.merge.grace_ms = program.policy.grace_s * 1000
         self._follow()
+        self.inflow.follow(program.policy, int(program.plan.scalars[IN_FORCE_FROM]))
+        self._heard(changed=True)
 
     # -- batches out --------------------------------------------------------------------------------------------
 
@@ -289,8 +297,7 @@ class Partition:
         outputs = self.outbox.drain(self.accounts, self.clock_ms)
         rows, records = self.accounts.take_changed(), self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
-        beside: dict[bytes, bytes | None] = dict(self.control.take_changed())
-        beside |= self.outbox.brake.take_changed()
+        beside = self._beside.take_changed()
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
                 beside[POSITION + b"%d" % topic] = PROGRESS.pack(*progress)
@@ -299,14 +306,12 @@ class Partition:
         records += beside.items()
         events, self._events, self._committed = self._events, 0, positions
         wall_ms = self.outbox.wall_ms
-        self._observer.on_state(
-            self.partition,
-            behind_s=max(0, wall_ms - self.clock_ms) / 1000 if wall_ms > NEVER_MS < self.clock_ms else 0.0,
-            queued=self.queued,
-            halted=self.halted is not None,
-            accounts=len(self.accounts),
-            waiting=self.outbox.brake.held,
-        )
+        behind_s = max(0, wall_ms - self.clock_ms) / 1000 if wall_ms > NEVER_MS < self.clock_ms else 0.0
+        state = PartitionState(
+            behind_s, self.queued, self.halted is not None, len(self.accounts),
+            self.outbox.brake.held, self._waiting, self.inflow.stalled,
+        )  # fmt: skip
+        self._observer.on_state(self.partition, state)
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, records, outputs, offsets, events, rows)
 
@@ -327,17 +332,12 @@ class Partition:
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
             elif key[0] == RESERVED:
-                self._beside.keep(key, value)
                 self._load_beside(key, value)
 
     def _load_beside(self, key: bytes, value: bytes | None) -> None:
-        if key.startswith(CONTROL):
-            self.control.load(key, value)
-        elif key.startswith(BRAKE):
-            self.outbox.brake.load(key, value)
-        elif value is None:
+        if self._beside.load(key, value) or value is None:
             return
-        elif key.startswith(POSITION):
+        if key.startswith(POSITION):
             self._load_progress(Input(int(key[len(POSITION) :])), Progress(*PROGRESS.unpack(value)))
         elif key == META:
             self._beside.check_count(value)
@@ -385,6 +385,7 @@ class Partition:
         self.control.loaded()
         self._use(self.control.program)
         self._adopting = self.control.before is not None
+        self._waiting = reasons_waiting(self.accounts)
         self._memory.loaded()
         self.outbox.brake.loaded()
         self.outbox.views.waits = True

@@ -14,7 +14,8 @@ from schemas.parts import right_items
 from schemas.policy import Policy, Rules
 from schemas.yaml_file import FileError, parse_yaml
 from streams.change_text import ChangeText
-from streams.plan import Program, compile_program, unknown_zone
+from streams.days import unknown_zone
+from streams.plan import Program, compile_program
 from streams.wording import CATALOGUES
 
 if TYPE_CHECKING:

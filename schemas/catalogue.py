@@ -54,6 +54,9 @@ ACTIVITY_KINDS: Final = tuple(
     kind.label for kind in EventKind if not kind.label.endswith("_other") and kind is not EventKind.FACTS
 )
 """Names that a policy may list under ``activity``."""
+_INPUTS: Final = {"login": "logins", "page": "page-visits", "ticket": "tickets", "payment": "payments"}
+ACTIVITY_INPUT: Final = {kind: _INPUTS[kind.split("_")[0]] for kind in ACTIVITY_KINDS}
+"""The topic, without prefix, in which each of them comes."""
 
 PAGE_KINDS: Final = ("cancel", "refund", "upgrade", "pricing", "complementary")
 """Names of page kinds that a policy may give path patterns for."""

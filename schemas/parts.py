@@ -90,8 +90,8 @@ def right_parts(kind: Any, content: Any, wrong: Collection[Place], where: Place 
     kind = _bare(kind)
     if where in wrong:
         return WRONG
-    if content is None:
-        return None
+    if content is None or (_is_model(kind) and not isinstance(content, dict)):
+        return None  # left out, or switched off by a word
     origin, inner = get_origin(kind), get_args(kind)
     if origin is list:
         return [right_parts(inner[0], part, wrong, (*where, i)) for i, part in enumerate(content)]
@@ -101,10 +101,15 @@ def right_parts(kind: Any, content: Any, wrong: Collection[Place], where: Place 
     if origin is dict:
         found = {key: right_parts(inner[1], part, wrong, (*where, str(key))) for key, part in content.items()}
         return {key if _is_right(key, wrong, where) else _WrongKey(): part for key, part in found.items()}
-    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
     return (
-        _right_fields(kind, content, wrong, where) if is_model else TypeAdapter(kind).validate_python(content)
+        _right_fields(kind, content, wrong, where)
+        if _is_model(kind)
+        else TypeAdapter(kind).validate_python(content)
     )
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _is_right(key: object, wrong: Collection[Place], where: Place) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from schemas.catalogue import ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
+from schemas.catalogue import ACTIVITY_INPUT, ACTIVITY_KINDS, KEY_FEATURES_MAX, PAGE_KINDS, TICKET_TAG_KINDS
 from schemas.component import Exact, Name
 from schemas.parts import MistakeAt, Strict, WrongPart
 from schemas.words import Language  # noqa: TC001 - pydantic reads annotations
@@ -49,11 +49,14 @@ Window = Annotated[int, Field(ge=7, le=182, multiple_of=7, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 ActivityKind = Annotated[str, AfterValidator(_one_of("activity", ACTIVITY_KINDS))]
 PageKind = Annotated[str, AfterValidator(_one_of("page kind", PAGE_KINDS))]
+ActiveInput = Annotated[str, AfterValidator(_one_of("input", sorted(set(ACTIVITY_INPUT.values()))))]
 TagKind = Annotated[str, AfterValidator(_one_of("kind of tickets", TICKET_TAG_KINDS))]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKS_MAX = 52
 """Weeks of which the brake may know how often episodes fired."""
+INFLOW_WEEKS_MAX = 8
+"""Weeks for which the hours of an input are kept."""
 ACTIVE_DAYS_KEPT = 128
 """Days for which the set of active days is kept; windows of rules over it are shorter."""
 
@@ -257,6 +260,41 @@ class Brake(Strict):
     weeks: Annotated[int, Field(ge=1, le=WEEKS_MAX, strict=True)] = 8
 
 
+class StalledSources(Strict):
+    """Inputs of activity; while one of them delivers far less than at the same hours of past weeks, silences wait.
+
+    It is judged by the last hours in which at least ``expected_min`` events are usual, at most a day: stalled if less than
+    ``stalled_below`` of them came, back from ``back_from`` on, and ``settle_hours`` more nobody is told silent.
+    """
+
+    inputs: Annotated[list[ActiveInput], Field(min_length=1)] = Field(default_factory=lambda: ["logins"])
+    expected_min: Many = 50
+    stalled_below: Share = 0.1
+    back_from: Share = 0.5
+    settle_hours: Annotated[int, Field(ge=0, le=168, strict=True)] = 24
+    hold_days: Annotated[int, Field(ge=1, le=28, strict=True)] = 7
+    weeks: Annotated[int, Field(ge=1, le=INFLOW_WEEKS_MAX, strict=True)] = 6
+
+    def checks(self) -> Iterable[Iterator[MistakeAt]]:
+        """Return the checks that no input is listed twice, and that none is stalled and back at once."""
+        return self._once(), self._apart()
+
+    def _once(self) -> Iterator[MistakeAt]:
+        seen = set[str]()
+        for i, name in enumerate(self.inputs):
+            with suppress(WrongPart):
+                if name in seen:
+                    yield MistakeAt(f"the input {name!r} is listed twice; remove one of the two", "inputs", i)
+                seen.add(name)
+
+    def _apart(self) -> Iterator[MistakeAt]:
+        if self.back_from < self.stalled_below:
+            yield MistakeAt(
+                f"back_from {self.back_from} is below stalled_below {self.stalled_below}; an input would be both",
+                "back_from",
+            )
+
+
 class Policy(Strict):
     """One policy file."""
 
@@ -277,15 +315,26 @@ class Policy(Strict):
     calendar: Calendar | None = None
     rules: Rules = Rules()
     raise_severity: RaiseSeverity | None = None
+    stalled_sources: Annotated[StalledSources | None, Off] = None
     brake: Annotated[Brake | None, Off] = None
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:
-        """Return the checks of calendar and rhythm, and of the list of models."""
-        return self._days_or_hours(), self._models_once()
+        """Return the checks of calendar and rhythm, of the list of models, and of the sources that may stall."""
+        return self._days_or_hours(), self._models_once(), self._sources_are_activity()
 
     def _days_or_hours(self) -> Iterator[MistakeAt]:
         if self.calendar is not None and self.rhythm.unit == "hour":
             yield MistakeAt("a calendar goes with `rhythm: {unit: day}`; remove one of the two", "calendar")
+
+    def _sources_are_activity(self) -> Iterator[MistakeAt]:
+        active = {ACTIVITY_INPUT[kind] for kind in self.activity}
+        for i, name in enumerate(self.stalled_sources.inputs if self.stalled_sources is not None else ()):
+            with suppress(WrongPart):
+                if name not in active:
+                    yield MistakeAt(
+                        f"stalled_sources names {name}, and none of its events is activity; see activity",
+                        "stalled_sources", "inputs", i,
+                    )  # fmt: skip
 
     def _models_once(self) -> Iterator[MistakeAt]:
         seen = set[str]()

@@ -26,10 +26,10 @@ from streams.days import add_zone
 from streams.effects import Effects, make_effects
 from streams.events import EVENT_ROW, EVENT_TIME
 from streams.fact_cells import expiry, fact_cell
+from streams.intervals import judge_at_ends, tell_at_ends
 from streams.kernel import adopt, advance, rearm, sweep
-from streams.layout import FINGERPRINT_BYTES, HELD, HELD_ESCALATED, NOW, UNSET, ZONE, template
+from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, template
 from streams.migration import describe, read_description, read_rows, unreadable
-from streams.plan import MUTE_END
 from streams.stored import join_tail, join_values, read_tail, split_values
 
 if TYPE_CHECKING:
@@ -137,11 +137,9 @@ class Accounts:
         """Take events in order, from the clock before them; ``emit`` is called when the notebook holds effects."""
         cursors = np.zeros(3, np.int64)
         updates = self._updates(columns, facts)
-        while True:
+        while cursors[0] < len(columns):
             advance(self.cells, self.plan, self.effects, clock, columns, updates, cursors)
             self._empty(emit)
-            if cursors[0] == len(columns):
-                return
 
     def sweep(self, clock_ms: int, rows_max: int, event: int, emit: Callable[[Effects], None]) -> bool:
         """Fire what is due by the clock in at most ``rows_max`` rows; return whether nothing due is left."""
@@ -156,11 +154,12 @@ class Accounts:
     def mute(self, intervals: npt.NDArray[np.int64]) -> None:
         """Hold alerts back in these intervals, (intervals, 2) in ms; what was held is told at the end of one."""
         self.plan = self.plan._replace(mutes=intervals)
-        size = len(self)
-        holds = np.nonzero(self.cells.u8[:size, HELD : HELD + 2].max(axis=1) >= HELD_ESCALATED)[0]
-        for end_ms in intervals[:, MUTE_END].tolist():
-            waits = holds[self.cells.i64[holds, NOW] < end_ms]
-            self.cells.due[waits] = np.minimum(self.cells.due[waits], end_ms)
+        tell_at_ends(self.cells, len(self), intervals)
+
+    def guard(self, intervals: npt.NDArray[np.int64]) -> None:
+        """Let silences wait in these intervals, (intervals, 2) in ms; at the end of one every account is judged."""
+        self.plan = self.plan._replace(guards=intervals)
+        judge_at_ends(self.cells, len(self), intervals)
 
     def adopt(self, rows_max: int, clock_ms: int, fresh: int, emit: Callable[[Effects], None]) -> bool:
         """Let at most ``rows_max`` accounts adopt the policy in force (see ``kernel.adopt``); return whether all have."""

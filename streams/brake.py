@@ -117,8 +117,7 @@ class Brake:
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self.notices: list[Notice] = []
-        """What operators should hear of, in its order; whoever tells them empties it."""
+        self._notices: list[Notice] = []
         self._standing = _Standing()
         self._waiting: dict[bytes, _Waiting] = {}
         self._queues: dict[Output, dict[bytes, _Held]] = {topic: {} for topic in TOPICS}
@@ -126,6 +125,11 @@ class Brake:
         self._touched: set[bytes] = set()
         self._written: set[bytes] = set()
         self._saved = msgspec.json.encode(self._standing)
+
+    def take_notices(self) -> list[Notice]:
+        """Return what operators should hear of since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
 
     @property
     def held(self) -> int:
@@ -221,7 +225,7 @@ class Brake:
 
     def _note(self, topic: Output, status: Status, at_ms: int, limit: int) -> None:
         counts = self._standing.counts[topic]
-        self.notices.append(Notice(Trouble.BRAKE, topic, status, at_ms, counts.since_ms, limit, counts.held))
+        self._notices.append(Notice(Trouble.BRAKE, topic, status, at_ms, counts.since_ms, limit, counts.held))
 
     def _end(self, topic: Output, at_ms: int, numbers: Numbers | None) -> None:
         """Note that nothing of a topic waits any more, if it is so."""

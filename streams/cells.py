@@ -30,7 +30,7 @@ class Cells(NamedTuple):
     ``WRITTEN``, ``STALE``; ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value``
     at this evaluation; ``judged`` (components,) int64 is scratch, points with manual judgement in place;
     ``measured`` (components,) int64 is scratch, what they measure at this evaluation;
-    ``notes`` (NOTES,) int64 counts what is remarkable about events.
+    ``notes`` (NOTES,) int64 counts what is remarkable.
     """
 
     i64: npt.NDArray[np.int64]
@@ -54,7 +54,8 @@ class Cells(NamedTuple):
 EVALUATED, WRITTEN, STALE, AHEAD = 1, 2, 4, 8
 """Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written. One that is
 ahead was evaluated since it was written, and nothing was told."""
-LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, NOTES = range(4)
+LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES = range(7)
+"""What ``notes`` counts: of events, and of reasons that waited while a source was stalled."""
 NOTE_OF: Final = {
     LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
     TOO_LATE: EventNote.TOO_LATE,

@@ -73,6 +73,10 @@ REENGAGED, USAGE_SURGE, UPGRADE_INTEREST = (
 RULES: Final = len(Rule)
 GOOD_NEWS: Final = sum(1 << rule for rule in OPPORTUNITIES) | 1 << GOOD_RULE_GONE
 """Bits of the rules of opportunity."""
+RESTS_ON_ABSENCE: Final = sum(
+    1 << rule for rule in (SILENCE, DECLINE, ABSOLUTE_SILENCE, NEVER_STARTED, BAND_DROP, USERS_LEAVING)
+)
+"""Bits of the rules that find activity missing, or a score fallen for want of it: their reasons wait for a stalled source."""
 CUSTOMER: Final = FACT_BY_NAME["kind"].values.index(DEFAULT_KIND)
 CLOSED: Final = FACT_BY_NAME["kind"].values.index(CLOSED_KIND)
 SPIKE_WINDOW: Final = 7

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from schemas.errors import ConfigError
 from streams.compiled import int64, kernel
 
 if TYPE_CHECKING:
@@ -103,3 +104,10 @@ def start_of_day(zones: Zones, zone: int, day: int) -> int:
         if i + 1 == zones.counts[zone] or begin < zones.starts[zone, i + 1]:
             return begin
         i += 1
+
+
+def unknown_zone(name: str) -> ConfigError:
+    """Return what is to be said of a policy's time zone that is not known."""
+    return ConfigError(
+        f"time_zone {name!r} is not known. Give a name of the time zone database, such as UTC or Europe/Madrid."
+    )

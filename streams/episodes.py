@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams import effects as fx
+from streams.cells import FOREVER
 from streams.compiled import int64, kernel
 from streams.conditions import CLOSED, GOOD_NEWS, RULES, account_kind
 from streams.effects import note
@@ -71,7 +72,7 @@ def send_episode(
 
 
 @kernel
-def happening(cells: Cells, row: int, now: int, story: int, before: int, after: int, highest: int) -> int:
+def happening(cells: Cells, plan: Plan, row: int, story: int, before: int, after: int, highest: int) -> int:
     """Open or raise an episode whose open reasons were ``before`` and are ``after``, at most ``highest`` severe.
 
     Returns:
@@ -80,7 +81,11 @@ def happening(cells: Cells, row: int, now: int, story: int, before: int, after: 
     if after == 0:
         return int64(fx.RESOLVED if before != 0 else NO_MESSAGE)
     if before == 0:
-        cells.i64[row, EPISODE_SINCE + story] = now
+        since = int64(FOREVER)
+        for rule in range(RULES):
+            if (after >> rule) & 1:  # one that waited is as old as it is
+                since = min(since, int64(cells.i64[row, plan.rules[rule, SINCE_SLOT]]))
+        cells.i64[row, EPISODE_SINCE + story] = since
         cells.i32[row, EPISODE + story] += 1
         cells.u8[row, SEVERITY + story] = highest
         return int64(fx.FIRING)
@@ -106,7 +111,7 @@ def tell(
 ) -> None:
     """Judge an episode whose open reasons were ``before`` and are ``after``: send what is due, or hold it back."""
     status, held = (
-        happening(cells, row, now, story, before, after, highest),
+        happening(cells, plan, row, story, before, after, highest),
         int64(cells.u8[row, HELD + story]),
     )
     if status == NO_MESSAGE and held == NOTHING:
@@ -157,7 +162,7 @@ def adopt_episode(
 ) -> None:
     """Judge an episode under a policy that takes hold: what the change alone makes of it is told only if it ends."""
     status, held = (
-        happening(cells, row, now, story, before, after, highest),
+        happening(cells, plan, row, story, before, after, highest),
         int64(cells.u8[row, HELD + story]),
     )
     if status == fx.FIRING:

@@ -1,4 +1,4 @@
-"""Intervals in which alerts are held back, by the time of an evaluation."""
+"""Intervals in which alerts are held back, or silences wait, by the time of an evaluation."""
 
 from __future__ import annotations
 
@@ -24,9 +24,21 @@ def is_muted(plan: Plan, now: int) -> bool:
 
 
 @kernel
+def guard_at(plan: Plan, now: int) -> int:
+    """Return the number of the interval in which silences wait at ``now`` or until ``now``, -1 for none."""
+    for i in range(plan.guards.shape[0]):
+        if plan.guards[i, MUTE_FROM] <= now <= plan.guards[i, MUTE_END]:
+            return int64(i)
+    return int64(-1)
+
+
+@kernel
 def told_at(cells: Cells, plan: Plan, row: int, now: int) -> int:
-    """Return the next instant at which alerts are not muted any more, if the account holds any."""
+    """Return the next instant at which silences do not wait, or alerts are not muted, any more, if the account holds any."""
     due = int64(FOREVER)
+    for i in range(plan.guards.shape[0]):
+        if plan.guards[i, MUTE_END] > now:
+            due = min(due, int64(plan.guards[i, MUTE_END]))
     if max(cells.u8[row, HELD], cells.u8[row, OPPORTUNITY_HELD]) >= HELD_ESCALATED:
         for i in range(plan.mutes.shape[0]):
             if plan.mutes[i, MUTE_END] > now:

@@ -20,13 +20,12 @@ from schemas.catalogue import (
     SOURCE_BY_NAME,
     Signal,
 )
-from schemas.errors import ConfigError
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
 from streams.audience import audiences, named_texts, names_asked
 from streams.change_text import ChangeText
 from streams.clock import NEVER_MS
-from streams.days import DAY_MS, one_zone
+from streams.days import DAY_MS, one_zone, unknown_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
 from streams.wording import CATALOGUES
 
@@ -101,8 +100,9 @@ class Plan(NamedTuple):
     decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
     of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
     (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept, ``mutes`` (intervals, MUTE_COLUMNS) the half-open
-    intervals, in order, in which alerts are held back, ``audiences`` and ``names_asked`` to whom each model applies
-    (``streams/audience.py``).
+    intervals, in order, in which alerts are held back, ``guards`` (intervals, MUTE_COLUMNS) those in which silences wait
+    because a source is stalled, in order and apart from each other, ``audiences`` and ``names_asked`` to whom each model
+    applies (``streams/audience.py``).
     """
 
     components: npt.NDArray[np.int64]
@@ -121,6 +121,7 @@ class Plan(NamedTuple):
     numbers: npt.NDArray[np.float64]
     scalars: npt.NDArray[np.int64]
     mutes: npt.NDArray[np.int64]
+    guards: npt.NDArray[np.int64]
     audiences: npt.NDArray[np.int64]
     names_asked: npt.NDArray[np.int64]
     zones: Zones
@@ -209,6 +210,7 @@ def compile_program(
         numbers=_numbers(policy),
         scalars=np.array([*_scalars(policy, layout, facts), in_force_from], np.int64),
         mutes=_table([], MUTE_COLUMNS),
+        guards=_table([], MUTE_COLUMNS),
         audiences=audiences(models, facts),
         names_asked=names_asked(models, named),
         zones=one_zone(zone),
@@ -216,13 +218,6 @@ def compile_program(
     words = CATALOGUES[policy.language]
     texts = tuple(ChangeText(model, words) for model in models)
     return Program(policy, tuple(models), layout, plan, facts, named, overrides, zones, words, texts)
-
-
-def unknown_zone(name: str) -> ConfigError:
-    """Return what is to be said of a policy's time zone that is not known."""
-    return ConfigError(
-        f"time_zone {name!r} is not known. Give a name of the time zone database, such as UTC or Europe/Madrid."
-    )
 
 
 def users_of(marked: int) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from schemas.reasons import Severity
+from streams.cells import BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN
 from streams.compiled import int64, kernel
 from streams.conditions import (
     CLOSED,
     GOOD_NEWS,
+    RESTS_ON_ABSENCE,
     RISK_PAGE,
     RULES,
     account_kind,
@@ -24,9 +26,12 @@ from streams.layout import (
     UNSET,
 )  # fmt: skip
 from streams.metrics import NO_VALUE, fact
+from streams.muting import guard_at
 from streams.plan import (
     ARR_FACT,
     ARR_FROM,
+    MUTE_END,
+    MUTE_FROM,
     REFRACTORY,
     RENEWAL_DAYS,
     RENEWAL_FACT,
@@ -68,6 +73,14 @@ def severity_of(cells: Cells, plan: Plan, row: int, rule: int, raised: bool) -> 
 
 
 @kernel
+def is_waiting(cells: Cells, plan: Plan, row: int, rule: int, guard: int) -> bool:
+    """Return whether a reason that is not open began to hold while a source was stalled: its since is in that interval."""
+    since = int64(cells.i64[row, plan.rules[rule, SINCE_SLOT]])
+    is_of_absence = (RESTS_ON_ABSENCE >> rule) & 1 == 1
+    return is_of_absence and plan.guards[guard, MUTE_FROM] <= since < plan.guards[guard, MUTE_END]
+
+
+@kernel
 def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, int, int]:
     """Judge every rule at ``now``: reasons leave whose condition is gone, and join where it holds.
 
@@ -78,16 +91,28 @@ def join_and_leave(cells: Cells, plan: Plan, row: int, now: int) -> tuple[int, i
     before = int64(cells.u16[row, OPEN])
     after, bad, good, signs = int64(0), int64(NO_SEVERITY), int64(NO_SEVERITY), int64(0)
     closed, raised = account_kind(cells, row, now) == CLOSED, is_raised(cells, plan, row, now)
+    guard = guard_at(plan, now)
     for rule in range(RULES):
         slot = plan.rules[rule, SINCE_SLOT]
         was_open = (before >> rule) & 1 == 1
-        if slot < 0 or closed or not holds(cells, plan, row, rule, now, was_open):
+        if slot < 0:
+            continue
+        waits = guard >= 0 and not was_open and is_waiting(cells, plan, row, rule, guard)
+        if closed or not holds(cells, plan, row, rule, now, was_open):
+            if waits:
+                cells.i64[row, slot] = UNSET
+                cells.notes[WAITED_IN_VAIN] += 1
             continue
         if not was_open:
             since = int64(cells.i64[row, slot])
-            if since != UNSET and now < since + plan.rules[rule, REFRACTORY]:
+            if not waits:
+                if since != UNSET and now < since + plan.rules[rule, REFRACTORY]:
+                    continue
+                cells.i64[row, slot] = now
+            if guard >= 0 and (RESTS_ON_ABSENCE >> rule) & 1 and now < plan.guards[guard, MUTE_END]:
+                cells.notes[BEGAN_TO_WAIT] += not waits
                 continue
-            cells.i64[row, slot] = now
+            cells.notes[WAITED] += waits
             keep_evidence(cells, plan, row, rule, now)
         after |= 1 << rule
         if (GOOD_NEWS >> rule) & 1:

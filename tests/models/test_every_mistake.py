@@ -293,6 +293,29 @@ rules:
     ]
 
 
+def test_the_mistakes_of_what_may_be_switched_off() -> None:
+    text = """\
+policy: mine
+version: one
+models: [retention]
+activity: [login, page_visit]
+stalled_sources: {inputs: [logins, logins, faxes, payments], stalled_below: 0.5, back_from: 0.1}
+brake: off
+"""
+    assert refused_policy(text) == [
+        "2: version: Input should be a valid integer",
+        "5: stalled_sources.inputs.1: the input 'logins' is listed twice; remove one of the two",
+        "5: stalled_sources.inputs.2: unknown input 'faxes'; known: logins, page-visits, payments, tickets",
+        "5: stalled_sources.inputs.3: stalled_sources names payments, and none of its events is activity; see activity",
+        "5: stalled_sources.back_from: back_from 0.1 is below stalled_below 0.5; an input would be both",
+    ]
+    assert len(refused_policy(text.replace("brake: off", "brake: fast"))) == 6
+    switched_off = (
+        "policy: mine\nversion: one\nmodels: [retention]\nactivity: [login]\nstalled_sources: off\n"
+    )
+    assert refused_policy(switched_off) == ["2: version: Input should be a valid integer"]
+
+
 def test_the_mistakes_of_a_policy_are_told_with_those_of_its_models(tmp_path: Path) -> None:
     policy = DEFAULT_POLICY.read_text().replace("grace_s: 120", "grace_s: -1\ntime_zone: Europe/Nowhere")
     policy = policy.replace("models: [", "models: [mine, absent, ")

@@ -260,7 +260,7 @@ def _story(partition: Partition, heard: _Heard) -> Story:
             story.changes.append(json.loads(record.value))
             story.order.append(story.changes[-1]["model"])
         else:
-            assert record.topic is Output.ACCOUNTS, record
+            assert record.topic in {Output.ACCOUNTS, Output.OPERATIONS}, record
     for record in view_records(partition.accounts, list(partition.accounts.existing())):
         view = json.loads(record.value)
         story.views[view["account_id"]] = view

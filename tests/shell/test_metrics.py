@@ -7,6 +7,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.metrics import METRICS, Metrics
+from agents.observer import PartitionState, Waits
 from agents.ports import Commit, Recovery
 from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status, Trouble
 from schemas.topics import Input
@@ -15,6 +16,10 @@ from streams.notices import Notice
 
 if TYPE_CHECKING:
     import pytest
+
+STATE = PartitionState(
+    behind_s=1.5, queued=7, halted=True, accounts=9, held=2, waiting=4, stalled=frozenset({Input.LOGINS})
+)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -57,7 +62,8 @@ def test_every_metric_moves() -> None:
     metrics.on_alerts({("silence", "firing"): 1})
     metrics.on_brake(3, Tally(held=5, released=2, dropped=1))
     metrics.on_notice(3, Notice(Trouble.BRAKE, "disengagements", Status.FIRING, 7, 7, 20, 1))
-    metrics.on_state(3, behind_s=1.5, queued=7, halted=True, accounts=9, waiting=2)
+    metrics.on_state(3, STATE)
+    metrics.on_waits(3, Waits(3, 2, 1))
     metrics.on_committed(Commit(1, 5, 1, 1, 100, 0.004))
     metrics.on_fenced("latido-1")
     metrics.on_lag({Input.LOGINS: 8})
@@ -79,7 +85,7 @@ def test_every_metric_moves() -> None:
 
 def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics = Metrics()
-    metrics.on_state(3, behind_s=1.5, queued=7, halted=False, accounts=9, waiting=2)
+    metrics.on_state(3, STATE)
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
