@@ -67,7 +67,10 @@ METRICS: Final = (
     Metric("clock_behind_seconds", "gauge", "seconds", (PARTITION,), "wall time minus the partition's clock"),
     Metric("queued_events", "gauge", "events", (PARTITION,), "events fetched and not yet processed"),
     Metric("halted", "gauge", "1", (PARTITION,), "1 if rejects in a row halted the partition"),
-    Metric("accounts", "gauge", "rows", (PARTITION,), "accounts in memory"),
+    Metric("accounts", "gauge", "rows", (PARTITION,), "accounts that are there"),
+    Metric(
+        "accounts_share", "gauge", "1", (PARTITION,), "the same as a share of the policy's `accounts_max`"
+    ),
     Metric(
         "lag",
         "gauge",
@@ -171,13 +174,16 @@ class Metrics:
         for topic, reason in rejects:
             self._add("dead_letters", 1, INPUT_TOPICS[topic].name, reason)
 
-    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
+    def on_state(
+        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, accounts_max: int
+    ) -> None:
         """Show how a partition stands."""
         label = str(partition)
         self.gauge("clock_behind_seconds", behind_s, label)
         self.gauge("queued_events", queued, label)
         self.gauge("halted", float(halted), label)
         self.gauge("accounts", accounts, label)
+        self.gauge("accounts_share", accounts / accounts_max, label)
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:  # noqa: ARG002
         """Count a control record."""

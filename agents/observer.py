@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from schemas.topics import Input
+from streams.events import EVENT_INPUT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.reasons import EventNote, RejectReason
-    from schemas.topics import Input
+    from streams.merge import Taken
 
 
 class PartitionObserver(Protocol):
@@ -28,7 +33,9 @@ class PartitionObserver(Protocol):
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """A control record was taken; ``late``: it came after the instant from which it was meant to count."""
 
-    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
+    def on_state(
+        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, accounts_max: int
+    ) -> None:
         """A batch was drained: how far the clock is behind the wall, and what is in memory."""
 
 
@@ -49,5 +56,18 @@ class NullPartitionObserver:
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """Ignore it."""
 
-    def on_state(self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int) -> None:
+    def on_state(
+        self, partition: int, *, behind_s: float, queued: int, halted: bool, accounts: int, accounts_max: int
+    ) -> None:
         """Ignore it."""
+
+
+def report_step(
+    observer: PartitionObserver, partition: int, taken: Taken, notes: dict[EventNote, int]
+) -> None:
+    """Tell of events that were taken."""
+    if notes:
+        observer.on_notes(partition, notes)
+    counts = np.bincount(taken.columns[:, EVENT_INPUT], minlength=len(Input)).tolist()
+    rejects = [(topic, reject.reason) for topic, reject in taken.rejects]
+    observer.on_step(partition, dict(zip(Input, counts, strict=True)), rejects)

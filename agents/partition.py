@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents.beside import LAYOUT, META, RESERVED, Beside
-from agents.dead_letter import dead_letter
-from agents.observer import NullPartitionObserver, PartitionObserver
+from agents.dead_letter import dead_letter, refusals
+from agents.observer import NullPartitionObserver, PartitionObserver, report_step
 from schemas.control import kind_of
 from schemas.reasons import EventNote
 from schemas.records import Batch, Snapshot
 from schemas.topics import Input
 from streams.accounts import Accounts
-from streams.cells import NOTE_OF, WRITTEN
+from streams.cells import WRITTEN
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
 from streams.decode import Decoder, Place, instant_ms
-from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_TIME, no_events
+from streams.erased import ERASED
+from streams.events import EVENT_OFFSET, EVENT_TIME, no_events
 from streams.layout import VIEW_DUE
 from streams.memory import PREFIX, Memory
 from streams.merge import POSITION, PROGRESS, Merge, Progress, Taken
 from streams.messages import Messages
+from streams.saved import saved_state
 from streams.view_queue import ViewQueue
 from streams.views import view_records
 
@@ -159,7 +161,6 @@ class Partition:
         clock_before = self.merge.clock_ms
         taken = self.merge.take(rows_max)
         count = len(taken.columns)
-        self._put_out([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         moved = taken.clock.now_ms[0] > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
@@ -170,13 +171,15 @@ class Partition:
         messages = Messages(self.accounts, self.partition, taken)
         self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
+        taken.rejects.extend(refusals(taken, self.accounts.keys))
+        self._put_out([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         self.merge.clock_ms = int(taken.clock.now_ms[0])
         clock_ms = self.merge.clock_ms
         is_running = clock_ms > NEVER_MS
         self._sweeping = is_running and not self.accounts.sweep(clock_ms, SWEEP_ROWS, count, messages.emit)
         self._events += count
         self._tell(messages)
-        self._report(taken, notes)
+        report_step(self._observer, self.partition, taken, notes | self.accounts.take_notes())
         return count
 
     def sweep_all(self) -> None:
@@ -192,28 +195,18 @@ class Partition:
         self._tell(messages)
 
     def _messages(self) -> Messages:
-        nothing = Taken(no_events(), [], [], [], self.merge.clock())
+        nothing = Taken(no_events(), [], [], [], self.merge.clock(), {})
         return Messages(self.accounts, self.partition, nothing, self.control.before)
 
     def _tell(self, messages: Messages) -> None:
         self._put_out(messages.records)
+        self._view_queue.forget(messages.ended)
         self._urgent |= messages.urgent
         self._observer.on_outputs(messages.score_changes, messages.alerts)
 
     def _put_out(self, records: list[OutputRecord]) -> None:
         self._outputs += records
         self._output_bytes += sum(len(record.value) for record in records)
-
-    def _report(self, taken: Taken, notes: dict[EventNote, int]) -> None:
-        late = self.accounts.cells.notes
-        if late.any():
-            notes |= {note: int(late[cell]) for cell, note in NOTE_OF.items()}
-            late[:] = 0
-        if notes:
-            self._observer.on_notes(self.partition, notes)
-        counts = np.bincount(taken.columns[:, EVENT_INPUT], minlength=len(Input)).tolist()
-        rejects = [(topic, reject.reason) for topic, reject in taken.rejects]
-        self._observer.on_step(self.partition, dict(zip(Input, counts, strict=True)), rejects)
 
     # -- control ------------------------------------------------------------------------------------------------
 
@@ -289,7 +282,9 @@ class Partition:
         outputs = self._outputs + self._views(self.accounts.take_evaluated())
         changelog = self.accounts.take_changed() + self._memory.take_changed()
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
+        self.accounts.give_back(self.merge.awaited_rows)
         beside: dict[bytes, bytes | None] = dict(self.control.take_changed())
+        beside |= self.accounts.erased.take_changed()
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
                 beside[POSITION + b"%d" % topic] = PROGRESS.pack(*progress)
@@ -305,7 +300,8 @@ class Partition:
             else 0.0,
             queued=self.queued,
             halted=self.halted is not None,
-            accounts=len(self.accounts),
+            accounts=int(self.accounts.cells.there[0]),
+            accounts_max=self.accounts.program.policy.accounts_max,
         )
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
         return Batch(self.partition, changelog, outputs, offsets, events)
@@ -339,6 +335,8 @@ class Partition:
     def _load_beside(self, key: bytes, value: bytes | None) -> None:
         if key.startswith(CONTROL):
             self.control.load(key, value)
+        elif key.startswith(ERASED):
+            self.accounts.erased.load(key, value)
         elif value is None:
             return
         elif key.startswith(POSITION):
@@ -346,7 +344,7 @@ class Partition:
         elif key == META:
             self._beside.check_count(value)
         elif key.startswith(LAYOUT):
-            self.accounts.learn_layout(key[len(LAYOUT) :], value)
+            self.accounts.foreign.learn_layout(key[len(LAYOUT) :], value)
 
     def _load_progress(self, topic: Input, progress: Progress) -> None:
         """Go on where the changelog ends, at once: a partition may be drained before `loaded` (with a holder key).
@@ -368,7 +366,7 @@ class Partition:
 
     def saved(self) -> Snapshot:
         """Return all that the changelog holds, right after everything was drained and committed. Rows are not copied."""
-        return self.accounts.saved([*self._memory.saved(), *self._beside.held()])
+        return saved_state(self.accounts, [*self._memory.saved(), *self._beside.held()])
 
     def restore(self, saved: Snapshot) -> None:
         """Take a snapshot of this layout, before anything of the changelog.

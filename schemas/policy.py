@@ -216,6 +216,13 @@ class RaiseSeverity(Strict):
     signs_together: Annotated[int, Field(ge=2, le=3, strict=True)] | None = None
 
 
+class Retire(Strict):
+    """After how many days without an event an account is dropped: one that is closed, and any other; null: never."""
+
+    closed_days: Days | None = None
+    quiet_days: Days | None = None
+
+
 class Policy(Strict):
     """One policy file."""
 
@@ -236,6 +243,9 @@ class Policy(Strict):
     calendar: Calendar | None = None
     rules: Rules = Rules()
     raise_severity: RaiseSeverity | None = None
+    retire: Retire | None = None
+    erased_days: Annotated[int, Field(ge=0, le=3650, strict=True)] = 30
+    accounts_max: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = 250_000
 
     @field_validator("activity")
     @classmethod

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from schemas.topics import Output
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
 
-    from schemas.topics import Input, Output
+    from schemas.topics import Input
 
 
 class Chunk(NamedTuple):
@@ -39,6 +41,11 @@ class OutputRecord(NamedTuple):
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def sent(self) -> bytes | None:
+        """The value as it is sent: none for an empty view, which deletes that of its account."""
+        return None if self.topic is Output.ACCOUNTS and not self.value else self.value
 
 
 class Batch(NamedTuple):

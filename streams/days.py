@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from schemas.errors import StateError
 from streams.compiled import int64, kernel
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def one_zone(zone: Zone) -> Zones:
 def zone_code(name: str) -> int:
     """Return the number that rows keep of a zone's name: its CRC-32 in 31 bits, never 0."""
     return (crc32(name.encode()) & 0x7FFFFFFF) or 1
+
+
+def unknown_zone(code: int) -> StateError:
+    """Return the error that an account lives in a zone of which there is no table."""
+    return StateError(
+        f"An account lives in a time zone (code {code}) that this machine's time zone database does not know. "
+        "Install the newest tzdata."
+    )
 
 
 def add_zone(zones: Zones, zone: Zone, name: str) -> Zones:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 KIND, ROW, EVENT, CAUSE, AT, EFFECT_HEAD = range(6)
 """EVENT is the index of the event in its batch that caused the effect or, for ``TIME`` and ``EVIDENCE``, before
 which the instant fired (the length of the batch: fired by the clock)."""
-SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY = range(3)
-BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL = range(4)
+SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY, END = range(4)
+BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL, BY_ERASURE, BY_RETIREMENT = range(6)
 MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, SCORE_HEAD = range(
     EFFECT_HEAD, EFFECT_HEAD + 9
 )
@@ -58,7 +58,7 @@ def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
 
 @kernel
 def room(effects: Effects, plan: Plan) -> bool:
-    """Return whether the notebook has room for the effects of one evaluation."""
+    """Return whether the notebook has room for the effects of one evaluation, or of an end, of which there are fewer."""
     return bool(effects.used[0] + plan.models.shape[0] + 2 <= effects.table.shape[0])
 
 

@@ -84,8 +84,9 @@ KIND_FACT, ZONE_FACT = range(2)
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
     PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, FALL_AT, FELL_FROM, OVERRIDDEN, SINCE_FACT, RENEWAL_FACT,
-    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, IN_FORCE_FROM, SCALARS,
-) = range(28)  # fmt: skip
+    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, IN_FORCE_FROM,
+    CLOSED_DAYS, QUIET_DAYS, ERASED_MS, ACCOUNTS_MAX, SCALARS,
+) = range(32)  # fmt: skip
 MUTE_FROM, MUTE_END, MUTE_COLUMNS = range(3)
 
 
@@ -203,7 +204,7 @@ def compile_program(
         worked=worked,
         workdays=workdays,
         numbers=_numbers(policy),
-        scalars=np.array([*_scalars(policy, layout, facts), in_force_from], np.int64),
+        scalars=np.array([*_scalars(policy, layout, facts), in_force_from, *_ends(policy)], np.int64),
         mutes=_table([], MUTE_COLUMNS),
         zones=one_zone(zone),
     )
@@ -368,6 +369,12 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> list[int
         ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
         policy.models.index(VALUE) if VALUE in policy.models else ABSENT, signs or ABSENT,
     ]  # fmt: skip
+
+
+def _ends(policy: Policy) -> list[int]:
+    days = [policy.retire.closed_days, policy.retire.quiet_days] if policy.retire else [None, None]
+    retire = [ABSENT if each is None else each for each in days]
+    return [*retire, policy.erased_days * DAY_MS, policy.accounts_max]
 
 
 def _rule_days(policy: Policy) -> int:

@@ -52,7 +52,7 @@ def test_every_metric_moves() -> None:
     metrics.on_step(3, {Input.LOGINS: 5}, [(Input.LOGINS, RejectReason.NOT_JSON)])
     metrics.on_notes(3, {EventNote.DUPLICATE: 2})
     metrics.on_outputs({"retention": 1}, {("silence", "firing"): 1})
-    metrics.on_state(3, behind_s=1.5, queued=7, halted=True, accounts=9)
+    metrics.on_state(3, behind_s=1.5, queued=7, halted=True, accounts=9, accounts_max=36)
     metrics.on_committed(Commit(1, 5, 1, 1, 100, 0.004))
     metrics.on_fenced("latido-1")
     metrics.on_lag({Input.LOGINS: 8})
@@ -74,7 +74,7 @@ def test_every_metric_moves() -> None:
 
 def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics = Metrics()
-    metrics.on_state(3, behind_s=1.5, queued=7, halted=False, accounts=9)
+    metrics.on_state(3, behind_s=1.5, queued=7, halted=False, accounts=9, accounts_max=36)
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
