@@ -124,6 +124,8 @@ METRICS: Final = (
         "unread_deleted", "counter", "records", (), "input records deleted by retention before they were read"
     ),
 )
+NEARLY_FULL: Final = 0.9
+"""Of the accounts that a partition may have: the worker warns once."""
 OF_PARTITION: Final = tuple(metric.name for metric in METRICS if metric.labels == (PARTITION,))
 KINDS: Final = {"counter": Counter, "gauge": Gauge}
 
@@ -136,6 +138,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._of = {metric.name: self._create(metric) for metric in METRICS}
+        self._nearly_full: set[int] = set()
         for model in models:
             self._add("score_changes", 0, model)
 
@@ -184,6 +187,15 @@ class Metrics:
         self.gauge("halted", float(halted), label)
         self.gauge("accounts", accounts, label)
         self.gauge("accounts_share", accounts / accounts_max, label)
+        if accounts >= NEARLY_FULL * accounts_max and partition not in self._nearly_full:
+            log.warning(
+                "partition %d has %d of at most %d accounts: events of further ones become dead letters. Raise accounts_max of "
+                "the policy, let quiet accounts retire, or stop who makes up ids",
+                partition, accounts, accounts_max,
+            )  # fmt: skip
+            self._nearly_full.add(partition)
+        elif accounts < NEARLY_FULL * accounts_max:
+            self._nearly_full.discard(partition)
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:  # noqa: ARG002
         """Count a control record."""

@@ -81,6 +81,20 @@ def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     assert value(metrics, "lag", input="logins") == 0
 
 
+def test_a_partition_that_is_nearly_full_is_told_once_until_it_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    for accounts in (89, 90, 95, 80, 91):
+        metrics.on_state(3, behind_s=0, queued=0, halted=False, accounts=accounts, accounts_max=100)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(":")[0] for line in said] == [
+        "partition 3 has 90 of at most 100 accounts",
+        "partition 3 has 91 of at most 100 accounts",
+    ]
+    assert value(metrics, "accounts_share", partition="3") == 0.91
+
+
 def test_a_recovery_says_how_far_it_is_while_there_is_more_to_read(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
     metrics.on_recovering(Recovery({3: 1_000, 4: 2_000}, {3: 500, 4: 500}, 2.0))
