@@ -15,6 +15,7 @@ from typing import Any, Literal
 import click
 import msgspec
 
+from agents.account_commands import accounts
 from agents.control_commands import activate, alerts, dead_letters, diff
 from agents.convert import convert
 from agents.letter_commands import list_letters, retry_letters, show_letter
@@ -50,6 +51,7 @@ def main() -> None:
 main.add_command(simulate)
 main.add_command(convert)
 main.add_command(models)
+main.add_command(accounts)
 main.add_command(alerts)
 main.add_command(dead_letters)
 main.add_command(seed)

@@ -118,7 +118,7 @@ class Committer:
 def _by_topic(outputs: Iterable[OutputRecord]) -> dict[Output, list[Record]]:
     topics: dict[Output, list[Record]] = {}
     for output in outputs:
-        topics.setdefault(output.topic, []).append((output.key, output.value, list(output.headers)))
+        topics.setdefault(output.topic, []).append((output.key, output.sent, list(output.headers)))
     return topics
 
 

@@ -7,9 +7,26 @@ from typing import TYPE_CHECKING
 from schemas.outputs import DEAD_LETTER_KEY_BYTES_MAX, DEAD_LETTER_VALUE_BYTES_MAX
 from schemas.records import OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
+from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_ROW, REFUSED, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.events import Reject
+    from streams.merge import Taken
+
+
+def refusals(taken: Taken, keys: Sequence[bytes]) -> list[tuple[Input, Reject]]:
+    """Return the rejects of the events for whose accounts, whose ``keys`` are by row, there was no room."""
+    found = []
+    for event in taken.columns[taken.columns[:, EVENT_ROW] <= REFUSED]:
+        topic, offset, row = (
+            Input(int(event[EVENT_INPUT])),
+            int(event[EVENT_OFFSET]),
+            REFUSED - event[EVENT_ROW],
+        )
+        found.append((topic, taken.strangers.get((topic, offset)) or refusal(offset, keys[row], None)))
+    return found
 
 
 def dead_letter(partition: int, topic: Input, reject: Reject) -> OutputRecord:

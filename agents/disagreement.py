@@ -41,6 +41,10 @@ class Disagreements:
             text = f"{view.account_id}: {_why(low[1], high[1])}"
             self._known[view.account_id] = Disagreement(high[0] - low[0], text)
 
+    def drop(self, account: str) -> None:
+        """Forget an account that has ended."""
+        self._known.pop(account, None)
+
     def widest(self) -> str | None:
         """Return in words where two models are furthest apart, none if they nowhere are."""
         return max(self._known.values(), key=lambda one: one.gap).text if self._known else None

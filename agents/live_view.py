@@ -58,9 +58,13 @@ class Picture:
             f"{payload['summary']}"
         )
 
-    def view(self, value: bytes) -> None:
-        """Take the view of an account."""
-        self.disagreements.take(msgspec.json.decode(value, type=AccountView))
+    def view(self, account: str, value: bytes | None) -> None:
+        """Take the view of an account, none if it has ended."""
+        if value is None:
+            self.bands.pop(account, None)
+            self.disagreements.drop(account)
+        else:
+            self.disagreements.take(msgspec.json.decode(value, type=AccountView))
 
     def render(self, events_per_s: float, events: int) -> Group:
         """Return the picture for a terminal."""

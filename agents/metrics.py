@@ -70,7 +70,10 @@ METRICS: Final = (
     Metric("clock_behind_seconds", "gauge", "seconds", (PARTITION,), "wall time minus the partition's clock"),
     Metric("queued_events", "gauge", "events", (PARTITION,), "events fetched and not yet processed"),
     Metric("halted", "gauge", "1", (PARTITION,), "1 if rejects in a row halted the partition"),
-    Metric("accounts", "gauge", "rows", (PARTITION,), "accounts in memory"),
+    Metric("accounts", "gauge", "rows", (PARTITION,), "accounts that are there"),
+    Metric(
+        "accounts_share", "gauge", "1", (PARTITION,), "the same as a share of the policy's `accounts_max`"
+    ),
     Metric(
         "lag",
         "gauge",
@@ -141,6 +144,8 @@ METRICS: Final = (
         "unread_deleted", "counter", "records", (), "input records deleted by retention before they were read"
     ),
 )
+NEARLY_FULL: Final = 0.9
+"""Of the accounts that a partition may have: the worker warns once."""
 OF_PARTITION: Final = tuple(metric.name for metric in METRICS if metric.labels == (PARTITION,))
 KINDS: Final = {"counter": Counter, "gauge": Gauge}
 
@@ -154,6 +159,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._of = {metric.name: self._create(metric) for metric in METRICS}
         self._stalled: dict[int, frozenset[Input]] = {}
+        self._nearly_full: set[int] = set()
         for model in models:
             self._add("score_changes", 0, model)
 
@@ -199,10 +205,23 @@ class Metrics:
         self.gauge("queued_events", state.queued, label)
         self.gauge("halted", float(state.halted), label)
         self.gauge("accounts", state.accounts, label)
+        self.gauge("accounts_share", state.accounts / state.accounts_max, label)
         self.gauge("alerts_waiting", state.held, label)
         self.gauge("silences_waiting", state.waiting, label)
         self._stalled[partition] = state.stalled
         self._show_stalled()
+        self._warn_of_fullness(partition, state.accounts, state.accounts_max)
+
+    def _warn_of_fullness(self, partition: int, accounts: int, accounts_max: int) -> None:
+        if accounts >= NEARLY_FULL * accounts_max and partition not in self._nearly_full:
+            log.warning(
+                "partition %d has %d of at most %d accounts: events of further ones become dead letters. Raise accounts_max of "
+                "the policy, let quiet accounts retire, or stop who makes up ids",
+                partition, accounts, accounts_max,
+            )  # fmt: skip
+            self._nearly_full.add(partition)
+        elif accounts < NEARLY_FULL * accounts_max:
+            self._nearly_full.discard(partition)
 
     def _show_stalled(self) -> None:
         for topic, spec in INPUT_TOPICS.items():

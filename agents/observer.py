@@ -22,7 +22,7 @@ class Waits(NamedTuple):
 
 
 class PartitionState(NamedTuple):
-    """How a partition stands: seconds behind the wall clock, events queued, whether it is halted, accounts in memory.
+    """How a partition stands: seconds behind the wall clock, events queued, whether it is halted, accounts, how many may be.
 
     ``held`` episodes wait by the brake, ``waiting`` reasons because the inputs ``stalled`` are.
     """
@@ -31,6 +31,7 @@ class PartitionState(NamedTuple):
     queued: int
     halted: bool
     accounts: int
+    accounts_max: int
     held: int
     waiting: int
     stalled: frozenset[Input]

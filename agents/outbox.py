@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from streams.brake import Brake, Tally
 from streams.clock import NEVER_MS
-from streams.layout import VIEW_DUE
+from streams.layout import NOW, UNSET, VIEW_DUE
 from streams.notices import notice_record
 from streams.view_queue import ViewQueue
 from streams.views import view_records
@@ -44,6 +44,7 @@ class Outbox:
 
     def tell(self, messages: Messages, policy: Policy) -> None:
         """Take what was written of a batch: all of an account's that may go out before others are judged goes out now."""
+        self.views.forget(messages.ended)
         self._urgent |= messages.urgent
         self._send(self.brake.take(messages.said, policy.brake))
         self._observer.on_scores(messages.score_changes)
@@ -56,7 +57,8 @@ class Outbox:
         tally, self.brake.tally = self.brake.tally, Tally()
         if tally != Tally():
             self._observer.on_brake(self._partition, tally)
-        rows = {row for each in late if each.step and (row := accounts.row_of(each.key)) is not None}
+        told = {accounts.row_of(each.key) for each in late if each.step}
+        rows = {row for row in told if row is not None and accounts.cells.i64[row, NOW] != UNSET}
         self._urgent |= rows
         self.views.add(rows)
 

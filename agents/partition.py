@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents.beside import LAYOUT, META, RESERVED, Beside, Part
-from agents.dead_letter import dead_letter
+from agents.dead_letter import dead_letter, refusals
 from agents.observer import NullPartitionObserver, PartitionObserver, PartitionState
 from agents.outbox import Outbox
 from agents.report import report
@@ -21,6 +21,7 @@ from streams.cells import WRITTEN
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
 from streams.decode import Decoder, Place, instant_ms
+from streams.erased import ERASED
 from streams.events import EVENT_OFFSET, EVENT_TIME, no_events
 from streams.inflow import INFLOW, Inflow
 from streams.intervals import reasons_waiting
@@ -28,6 +29,7 @@ from streams.memory import PREFIX, Memory
 from streams.merge import POSITION, PROGRESS, Merge, Progress, Taken
 from streams.messages import Messages
 from streams.plan import IN_FORCE_FROM
+from streams.saved import saved_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,8 +60,7 @@ class Partition:
         self.control = Control(program, partition)
         self._place = Place(partition, partitions, keyed)
         self._decoder = Decoder(program, self.accounts, self._place)
-        self._policies: list[Entry] = []
-        """Those to come, and their decoders by offset."""
+        self._policies: list[Entry] = []  # those to come, and their decoders by offset
         self._decoders: dict[int, Decoder] = {}
         self._memory = Memory()
         self._observer = observer or NullPartitionObserver()
@@ -69,7 +70,9 @@ class Partition:
         self._committed: dict[Input, Progress] = {}
         self.inflow = Inflow()
         self.inflow.follow(program.policy, NEVER_MS)
-        parts: dict[bytes, Part] = {CONTROL: self.control, BRAKE: self.outbox.brake, INFLOW: self.inflow}
+        parts: dict[bytes, Part] = {
+            CONTROL: self.control, ERASED: self.accounts.erased, BRAKE: self.outbox.brake, INFLOW: self.inflow,
+        }  # fmt: skip
         self._beside = Beside(partitions, parts)
 
     # -- events in ----------------------------------------------------------------------------------------------
@@ -161,7 +164,6 @@ class Partition:
         clock_before = self.merge.clock_ms
         taken = self.merge.take(rows_max)
         count = len(taken.columns)
-        self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         moved = taken.clock.now_ms[0] > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
@@ -173,6 +175,8 @@ class Partition:
         messages = Messages(self.accounts, self.partition, taken)
         self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
+        taken.rejects.extend(refusals(taken, self.accounts.keys))
+        self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         self.merge.clock_ms = int(taken.clock.now_ms[0])
         clock_ms = self.merge.clock_ms
         self._heard(self.inflow.reach(clock_ms))
@@ -206,7 +210,7 @@ class Partition:
             self.outbox.notify(self.inflow.take_notices())
 
     def _messages(self) -> Messages:
-        nothing = Taken(no_events(), [], [], [], self.merge.clock())
+        nothing = Taken(no_events(), [], [], [], self.merge.clock(), {})
         return Messages(self.accounts, self.partition, nothing, self.control.before)
 
     def _tell(self, messages: Messages) -> None:
@@ -295,7 +299,11 @@ class Partition:
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
         outputs = self.outbox.drain(self.accounts, self.clock_ms)
-        rows, records = self.accounts.take_changed(), self._memory.take_changed()
+        if ended := self.accounts.take_ended():
+            self._waiting = reasons_waiting(self.accounts)
+        records = ended + self._memory.take_changed()
+        rows = self.accounts.take_changed()
+        self.accounts.give_back(self.merge.awaited_rows)
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         beside = self._beside.take_changed()
         for topic, progress in positions.items():
@@ -308,8 +316,8 @@ class Partition:
         wall_ms = self.outbox.wall_ms
         behind_s = max(0, wall_ms - self.clock_ms) / 1000 if wall_ms > NEVER_MS < self.clock_ms else 0.0
         state = PartitionState(
-            behind_s, self.queued, self.halted is not None, len(self.accounts),
-            self.outbox.brake.held, self._waiting, self.inflow.stalled,
+            behind_s, self.queued, self.halted is not None, int(self.accounts.cells.there[0]),
+            self.accounts.program.policy.accounts_max, self.outbox.brake.held, self._waiting, self.inflow.stalled,
         )  # fmt: skip
         self._observer.on_state(self.partition, state)
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
@@ -342,13 +350,10 @@ class Partition:
         elif key == META:
             self._beside.check_count(value)
         elif key.startswith(LAYOUT):
-            self.accounts.learn_layout(key[len(LAYOUT) :], value)
+            self.accounts.foreign.learn_layout(key[len(LAYOUT) :], value)
 
     def _load_progress(self, topic: Input, progress: Progress) -> None:
-        """Go on where the changelog ends, at once: a partition may be drained before `loaded` (with a holder key).
-
-        A partition that stays in memory keeps what is queued; it finds its own progress here, or nothing.
-        """
+        """Go on where the changelog ends, at once: a partition may be drained before `loaded` (with a holder key)."""
         queue = self.merge.queues[topic]
         if progress[:2] > queue.progress[:2]:
             assert not queue.queued, (
@@ -364,7 +369,7 @@ class Partition:
 
     def saved(self) -> Snapshot:
         """Return all that the changelog holds, right after everything was drained and committed. Rows are not copied."""
-        return self.accounts.saved([*self._memory.saved(), *self._beside.held()])
+        return saved_state(self.accounts, [*self._memory.saved(), *self._beside.held()])
 
     def restore(self, saved: Snapshot) -> None:
         """Take a snapshot of this layout, before anything of the changelog.

@@ -14,7 +14,7 @@ from schemas.parts import right_items
 from schemas.policy import Policy, Rules
 from schemas.yaml_file import FileError, parse_yaml
 from streams.change_text import ChangeText
-from streams.days import unknown_zone
+from streams.days import not_a_zone
 from streams.plan import Program, compile_program
 from streams.wording import CATALOGUES
 
@@ -127,7 +127,7 @@ def policy_with_models(
             mistakes.append(str(error))
     zones = ZoneDatabase()
     unknown = [zone for zone in right_items(part, "time_zone") if zones.table(zone) is None]
-    mistakes += [str(unknown_zone(zone)) for zone in unknown]
+    mistakes += [str(not_a_zone(zone)) for zone in unknown]
     if mistakes:
         raise ConfigError("\n".join(dict.fromkeys(mistakes)))
     return rules, found

@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.errors import BrokerError, TopicsError
 from schemas.topics import (
+    COMPACTED_WITHIN_MS,
     CONTROL_TOPIC,
     INPUT_TOPICS,
     OUTPUT_TOPICS,
@@ -214,4 +215,5 @@ def _config(spec: TopicSpec) -> dict[str, str]:
         config["retention.ms"] = str(spec.retention_ms)
     if spec.cleanup == "compact":
         config["delete.retention.ms"] = str(TOMBSTONES_MS)
+        config["max.compaction.lag.ms"] = str(COMPACTED_WITHIN_MS)
     return config

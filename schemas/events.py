@@ -75,7 +75,7 @@ class PageVisit(Struct, gc=False):
 
 
 class AccountFacts(Struct, gc=False):
-    """A partial update of what is known of an account; ``null`` deletes a fact."""
+    """A partial update of what is known of an account; ``null`` deletes a fact, ``erase`` the whole account."""
 
     event_id: str
     account_id: str
@@ -83,6 +83,7 @@ class AccountFacts(Struct, gc=False):
     facts: dict[str, FactValue]
     author: str | None = None
     expires_at: Instant | None = None
+    erase: bool = False
 
 
 Event = Login | Ticket | Payment | PageVisit | AccountFacts

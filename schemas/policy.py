@@ -295,6 +295,13 @@ class StalledSources(Strict):
             )
 
 
+class Retire(Strict):
+    """After how many days without an event an account is dropped: one that is closed, and any other; null: never."""
+
+    closed_days: Days | None = None
+    quiet_days: Days | None = None
+
+
 class Policy(Strict):
     """One policy file."""
 
@@ -317,6 +324,9 @@ class Policy(Strict):
     raise_severity: RaiseSeverity | None = None
     stalled_sources: Annotated[StalledSources | None, Off] = None
     brake: Annotated[Brake | None, Off] = None
+    retire: Retire | None = None
+    erased_days: Annotated[int, Field(ge=0, le=3650, strict=True)] = 30
+    accounts_max: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = 250_000
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:
         """Return the checks of calendar and rhythm, of the list of models, and of the sources that may stall."""

@@ -8,7 +8,7 @@ from typing import Final
 
 
 class RejectReason(StrEnum):
-    """Why a record became a dead letter; the order is the order of the checks."""
+    """Why a record became a dead letter; the order is the order of the checks, the last of which is made in the merge order."""
 
     EMPTY_VALUE = "empty_value"
     VALUE_TOO_LARGE = "value_too_large"
@@ -19,6 +19,7 @@ class RejectReason(StrEnum):
     KEY_MISMATCH = "key_mismatch"
     IMPLAUSIBLE_TIME = "implausible_time"
     WRONG_PARTITION = "wrong_partition"
+    TOO_MANY_ACCOUNTS = "too_many_accounts"
 
 
 class EventNote(StrEnum):
@@ -30,6 +31,7 @@ class EventNote(StrEnum):
     LATE_FOR_RHYTHM = "late_for_rhythm"
     TOO_LATE = "too_late"
     AMOUNT_LEFT_OUT = "amount_left_out"
+    ERASED = "erased"
 
 
 class CauseKind(StrEnum):
@@ -112,6 +114,8 @@ class ResolvedBy(StrEnum):
     CONDITION_OVER = "condition_over"
     CLOSED = "closed"
     POLICY = "policy"
+    ERASED = "erased"
+    RETIRED = "retired"
 
 
 class Missing(StrEnum):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from schemas.topics import Output  # noqa: TC001 - msgspec reads annotations
+from schemas.topics import Output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,11 @@ class OutputRecord(NamedTuple):
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def sent(self) -> bytes | None:
+        """The value as it is sent: none for an empty view, which deletes that of its account."""
+        return None if self.topic is Output.ACCOUNTS and not self.value else self.value
 
 
 class PackedRows(NamedTuple):

@@ -47,6 +47,7 @@ REJECTS: Final[dict[RejectReason, str]] = {
     RejectReason.KEY_MISMATCH: "the key is not `account_id` as UTF-8",
     RejectReason.IMPLAUSIBLE_TIME: "`occurred_at` is before 1990 or after 2099: often seconds sent as milliseconds",
     RejectReason.WRONG_PARTITION: "the producer partitions otherwise: librdkafka needs `partitioner=murmur2_random`",
+    RejectReason.TOO_MANY_ACCOUNTS: "of an account too many: the partition has `accounts_max` of the policy. Known ones go on",
 }
 NOTES: Final[dict[EventNote, str]] = {
     EventNote.FUTURE_CLAMPED: "it lay too far ahead of its record's timestamp and was set back to that",
@@ -55,6 +56,7 @@ NOTES: Final[dict[EventNote, str]] = {
     EventNote.LATE_FOR_RHYTHM: "its day is before the last active day: counted, but not part of the rhythm",
     EventNote.TOO_LATE: "its day is older than any window: not counted",
     EventNote.AMOUNT_LEFT_OUT: "no amount, or not in the account's first currency: counted, but not in sums",
+    EventNote.ERASED: "its account was erased, at its time or shortly before: nothing of it was applied or kept",
 }
 RULES: Final[dict[Rule, str]] = {
     Rule.SILENCE: "silent for longer than the account's own rhythm explains, given a yearly budget of false alarms",
@@ -90,6 +92,8 @@ RESOLUTIONS: Final[dict[ResolvedBy, str]] = {
     ResolvedBy.CONDITION_OVER: "the reason's condition does not hold any more",
     ResolvedBy.CLOSED: "the account was closed",
     ResolvedBy.POLICY: "another policy took hold, under which no reason holds",
+    ResolvedBy.ERASED: "the account was erased; the message tells no reasons",
+    ResolvedBy.RETIRED: "the account was closed or quiet for so long that it was dropped; the message tells no reasons",
 }
 MISSING: Final[dict[Missing, str]] = {
     Missing.NO_EVIDENCE: "nothing was told that it could be measured by, or not for long enough",

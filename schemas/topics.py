@@ -14,6 +14,8 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 TOMBSTONES_MS: Final = DAY_MS
 """For so long a compacted topic keeps what says that a key was deleted, at least."""
+COMPACTED_WITHIN_MS: Final = 7 * DAY_MS
+"""For so long a compacted topic that `latido topics create` made keeps what was replaced or deleted, at most."""
 
 
 class Input(IntEnum):

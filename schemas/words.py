@@ -83,6 +83,7 @@ class Words:
     # An episode that is over.
     resolved: str
     resolved_unjudged: str
+    resolved_untold: str
     was_and_is: str
     was: Mapping[str, str]
     """What the reason of a rule was when it is over and its evidence tells how things are now."""

@@ -61,6 +61,7 @@ ENGLISH: Final = Words(
     upgrade_interest="{visits} to upgrade or pricing pages in the last {window}.",
     resolved="Resolved ({ended}). It was: {told}",
     resolved_unjudged="Resolved: what it rested on is not judged any more.",
+    resolved_untold="Resolved ({ended}).",
     was_and_is="{was} Now: {told}",
     was={
         "decline": "Fewer active days than before.",
@@ -77,6 +78,8 @@ ENGLISH: Final = Words(
         ResolvedBy.CONDITION_OVER: "no longer the case",
         ResolvedBy.CLOSED: "the account was closed",
         ResolvedBy.POLICY: "another policy is in force",
+        ResolvedBy.ERASED: "the account was erased",
+        ResolvedBy.RETIRED: "the account was retired",
     },
     more=" and {n} more",
     no_score="none",

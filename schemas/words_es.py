@@ -64,6 +64,7 @@ SPANISH: Final = Words(
     upgrade_interest="{visits} a páginas de ampliación o de precios en los últimos {window}.",
     resolved="Resuelto ({ended}). Era: {told}",
     resolved_unjudged="Resuelto: aquello en que se apoyaba ya no se juzga.",
+    resolved_untold="Resuelto ({ended}).",
     was_and_is="{was} Ahora: {told}",
     was={
         "decline": "Menos días activos que antes.",
@@ -80,6 +81,8 @@ SPANISH: Final = Words(
         ResolvedBy.CONDITION_OVER: "ya no es el caso",
         ResolvedBy.CLOSED: "se cerró la cuenta",
         ResolvedBy.POLICY: "rige otra política",
+        ResolvedBy.ERASED: "se borró la cuenta",
+        ResolvedBy.RETIRED: "se retiró la cuenta",
     },
     more=" y {n} más",
     no_score="sin nota",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from schemas.errors import StateError
-from schemas.records import PackedRows, Snapshot
+from schemas.records import PackedRows
+from streams.advance import NOBODY, advance
 from streams.apply import FACT_UPDATE_COLUMNS
 from streams.cells import (
     AHEAD,
@@ -16,20 +16,25 @@ from streams.cells import (
     FACT_EXPIRES,
     FACT_VALUE,
     NO_FACT,
+    NOTE_OF,
     STALE,
     WRITTEN,
     Cells,
     override_blocks,
     view,
 )
-from streams.days import add_zone
+from streams.days import add_zone, unknown_zone
 from streams.effects import Effects, make_effects
+from streams.ending import forget
+from streams.erased import NOT_ERASED, Erased
 from streams.events import EVENT_ROW, EVENT_TIME
 from streams.fact_cells import expiry, fact_cell
+from streams.foreign import Foreign
 from streams.intervals import judge_at_ends, tell_at_ends
-from streams.kernel import adopt, advance, rearm, sweep
-from streams.layout import FINGERPRINT_BYTES, NOW, UNSET, ZONE, template
-from streams.migration import describe, read_description, read_rows, unreadable
+from streams.kernel import adopt, rearm, sweep
+from streams.layout import NOW, UNSET, ZONE, template
+from streams.migration import describe
+from streams.roster import Roster
 from streams.stored import join_tail, join_values, read_tail, split_values
 
 if TYPE_CHECKING:
@@ -38,13 +43,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from schemas.events import AccountFacts
+    from schemas.reasons import EventNote
+    from schemas.records import Snapshot
     from streams.clock import Clock
-    from streams.migration import Described
     from streams.plan import Program
     from streams.stored import ColdFact, Tail
 
 _ROWS_MIN: Final = 1024
-MIGRATED_AT_ONCE: Final = 16_384
 
 
 class Accounts:
@@ -53,18 +58,16 @@ class Accounts:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.plan = program.plan
-        self.names: list[str] = []
-        self.keys: list[bytes] = []
+        self.roster, self.erased = Roster(), Erased()
+        self.names, self.keys = self.roster.names, self.roster.keys
         self.cold: dict[int, dict[str, ColdFact]] = {}
-        self._index: dict[bytes | None, int] = {}
         self._zones: dict[str, int] = {program.policy.time_zone: 0}
-        self._blocks = 0
+        self._blocks, self._free_blocks = 0, list[int]()
         self._slots = {name: slot for slot, name in enumerate(program.facts)} | {
             name: len(program.facts) + pin.target for name, pin in program.overrides.items()
         }
         self._known_as = {knowledge.name: k for k, knowledge in enumerate(program.layout.knowledge)}
-        self._layouts: dict[bytes, Described] = {}
-        self._foreign: dict[bytes, bytes] = {}
+        self.foreign = Foreign()
         self._template = template(program.layout)
         self._rows = np.empty(_ROWS_MIN, self._template.dtype)
         self.cells = self._view(None)
@@ -72,52 +75,56 @@ class Accounts:
         self._swept = 0
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.roster)
 
     # -- accounts ---------------------------------------------------------------------------------------------
 
-    def rows_of(self, keys: Sequence[bytes | None]) -> list[Any]:
-        """Return the row of each key, None where there is none yet."""
-        return list(map(self._index.get, keys))
-
-    def names_of(self, rows: Sequence[int]) -> list[str]:
-        """Return the account ids of rows."""
-        return list(map(self.names.__getitem__, rows))
-
     def row_of(self, key: bytes) -> int | None:
         """Return the row of a key, None if there is none yet."""
-        return self._index.get(key)
+        return self.roster.rows_of([key])[0]
 
     def create(self, key: bytes, name: str) -> int:
-        """Add an account with a fresh row and return the row's number."""
-        row = len(self.names)
-        self._make_room(1)
+        """Give an account a fresh row and return the row's number."""
+        row = self.roster.add(key, name)
+        self._make_room()
         self._rows[row] = self._template[0]
-        self._index[key] = row
-        self.names.append(name)
-        self.keys.append(key)
+        self.cells.erased[row] = self.erased.until(key)
         return row
 
-    def _make_room(self, count: int) -> None:
-        """Let ``count`` more accounts have rows, which nobody has written yet."""
-        used, size = len(self.names), len(self._rows)
-        if used + count <= size:
+    def _make_room(self) -> None:
+        """Let there be a row for everybody; nobody has written the new ones yet."""
+        size = len(self._rows)
+        if len(self) <= size:
             return
-        rows = np.empty(max(2 * size, used + count), self._rows.dtype)
-        rows[:used] = self._rows[:used]
+        rows = np.empty(max(2 * size, len(self)), self._rows.dtype)
+        rows[:size] = self._rows
         self._rows, old = rows, self.cells
         self.cells = self._view(old)
+
+    def give_back(self, awaited: Callable[[], set[int]]) -> None:
+        """Let rows be used again whose accounts are not there, but those of ``awaited``: there are events of them to come."""
+        unborn = self.roster.unborn
+        unborn -= {row for row in unborn if self.cells.i64[row, NOW] != UNSET}
+        for row in unborn - awaited() if unborn else ():
+            self.roster.give_back(row)
+            self.cells.erased[row] = NOT_ERASED
+            if self.cells.block[row] >= 0:
+                self._free_blocks.append(int(self.cells.block[row]))
+                self.cells.block[row] = -1
 
     def _view(self, old: Cells | None) -> Cells:
         program = self.program
         return view(
-            self._rows, old, facts=len(program.facts), targets=len(program.overrides),
+            self._rows, old, self._template, facts=len(program.facts), targets=len(program.overrides),
             knowledge=len(program.layout.knowledge), components=len(self.plan.components),
         )  # fmt: skip
 
     def _give_block(self, row: int) -> None:
         """Give an account room for overrides, which few have."""
         if self.cells.block[row] >= 0:
+            return
+        if self._free_blocks:
+            self.cells.block[row] = self._free_blocks.pop()
             return
         if self._blocks == len(self.cells.overrides):
             more = override_blocks(self._blocks, len(self.program.overrides))
@@ -137,9 +144,22 @@ class Accounts:
         """Take events in order, from the clock before them; ``emit`` is called when the notebook holds effects."""
         cursors = np.zeros(3, np.int64)
         updates = self._updates(columns, facts)
-        while cursors[0] < len(columns):
-            advance(self.cells, self.plan, self.effects, clock, columns, updates, cursors)
+        while True:
+            erased = advance(self.cells, self.plan, self.effects, clock, columns, updates, cursors)
             self._empty(emit)
+            if erased != NOBODY:
+                self._remember_erased(erased)
+            if cursors[0] == len(columns):
+                return
+
+    def _remember_erased(self, row: int) -> None:
+        if self.erased.remember(self.keys[row], int(self.cells.erased[row])):
+            self.cells.erased[: len(self)] = self.erased.until_each(self.keys)
+
+    def ended(self, row: int) -> None:
+        """Forget the facts of an account that has ended."""
+        self.cold.pop(row, None)
+        self.roster.unborn.add(row)
 
     def sweep(self, clock_ms: int, rows_max: int, event: int, emit: Callable[[Effects], None]) -> bool:
         """Fire what is due by the clock in at most ``rows_max`` rows; return whether nothing due is left."""
@@ -227,6 +247,12 @@ class Accounts:
         """About how many bytes the changed rows take in the changelog, without their cold facts."""
         return int(np.count_nonzero(self.cells.changed & WRITTEN)) * self._rows.itemsize
 
+    def take_notes(self) -> dict[EventNote, int]:
+        """Return what was remarkable about events since the last call."""
+        noted = self.cells.notes.tolist()
+        self.cells.notes[:] = 0
+        return {note: noted[cell] for cell, note in NOTE_OF.items()} if any(noted) else {}
+
     def take_evaluated(self) -> list[int]:
         """Return the rows that were evaluated since the last call."""
         evaluated = np.nonzero(self.cells.changed & EVALUATED)[0]
@@ -237,7 +263,13 @@ class Accounts:
         """Return the changelog records of the rows that are to be written."""
         changed = np.nonzero(self.cells.changed & WRITTEN)[0]
         self.cells.changed[changed] &= EVALUATED
-        return self.packed(changed)
+        is_there = self.cells.i64[changed, NOW] != UNSET
+        return self.packed(changed[is_there])
+
+    def take_ended(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the changelog records of the accounts that have ended since rows were last taken; before these are."""
+        ended = np.nonzero((self.cells.changed & WRITTEN != 0) & (self.cells.i64[:, NOW] == UNSET))[0]
+        return [(self.keys[row], None) for row in ended.tolist()]
 
     def unwritten(self) -> npt.NDArray[np.int64]:
         """Return the rows that the changelog does not hold as they are."""
@@ -246,10 +278,13 @@ class Accounts:
     def under(self, program: Program) -> Accounts:
         """Return the same accounts, each in the same row, as another program reads what this one writes; not yet ``loaded``."""
         other, mine = Accounts(program), self.program.layout
-        other._layouts = {**self._layouts, mine.fingerprint: read_description(describe(mine))}
-        written = self.packed(np.arange(len(self))).pairs()
+        other.foreign.learn_layout(mine.fingerprint, describe(mine))
+        other.roster, other.erased, other.names, other.keys = self.roster, self.erased, self.names, self.keys
+        other._make_room()
+        other._rows[: len(other)] = other._template
+        written = self.packed(np.array(self.existing(), np.int64)).pairs()
         other.load([key for key, _ in written], [value for _, value in written])
-        other._foreign |= self._foreign
+        other.foreign.take_over(self.foreign)
         return other
 
     def packed(self, chosen: npt.NDArray[np.int64]) -> PackedRows:
@@ -260,37 +295,39 @@ class Accounts:
         key_ends = np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))
         warming = set(chosen[np.any(self.cells.known[chosen], axis=1)].tolist())
         told = enumerate(rows) if self.cold or warming else ()
-        tails = {i: self._tail(row) for i, row in told if row in self.cold or row in warming}
+        tails = {i: self.tail(row) for i, row in told if row in self.cold or row in warming}
         return PackedRows(np.frombuffer(b"".join(keys), np.uint8), key_ends, values, value_ends, tails)
 
-    def _tail(self, row: int) -> bytes:
+    def tail(self, row: int) -> bytes:
+        """Return what stands behind a row in the changelog, if it is one that needs it."""
         unknown = {name: int(day) for name, k in self._known_as.items() if (day := self.cells.known[row, k])}
         return join_tail(self.cold.get(row, {}), unknown)
 
-    def learn_layout(self, fingerprint: bytes, description: bytes) -> None:
-        """Take the description of a layout under which rows were written.
-
-        Raises:
-            StateError: it is of a newer program.
-        """
-        self._layouts[fingerprint] = read_description(description)
-
     def load(self, keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
         """Take changelog records of accounts, in order. Those of other layouts wait for ``loaded``."""
-        own, mine = self.program.layout.fingerprint, {}
+        own = self.program.layout.fingerprint
+        mine: dict[bytes, bytes] = {}
         for key, value in zip(keys, values, strict=True):
             if value is None:
-                continue
-            if value.startswith(own):
+                self._load_end(key, mine)
+            elif value.startswith(own):
                 mine[key] = value
-                if self._foreign:
-                    self._foreign.pop(key, None)
+                self.foreign.drop(key)
             else:
-                self._foreign[key] = value
+                self.foreign.put(key, value)
         if mine:
             block, tails = split_values(mine, self._rows.dtype, self._template)
             rows = self._put(mine, block, self._knowledge(tails, len(block)), tails)
             self.cells.changed[rows] = 0
+
+    def _load_end(self, key: bytes, read: dict[bytes, bytes]) -> None:
+        """Take the changelog record of an account that has ended, of which a row may have been ``read`` just before."""
+        read.pop(key, None)
+        self.foreign.drop(key)
+        row = self.row_of(key)
+        if row is not None:
+            forget(self.cells, row)
+            self.ended(row)
 
     def _knowledge(self, tails: Mapping[int, Tail], count: int) -> npt.NDArray[np.uint16]:
         known = np.zeros((count, len(self._known_as)), np.uint16)
@@ -305,34 +342,12 @@ class Accounts:
         known: npt.NDArray[np.uint16],
         tails: Mapping[int, Tail],
     ) -> list[int]:
-        rows = self._rows_made(keys)
+        rows = self.roster.rows_for(keys)
+        self._make_room()
         self._rows[rows], self.cells.known[rows] = block, known
         for i, (facts, _) in tails.items():
             self.cold[rows[i]] = facts
         return rows
-
-    def _rows_made(self, keys: Collection[bytes]) -> list[int]:
-        """Return the rows of accounts, of which there may be none yet."""
-        new = [key for key in keys if key not in self._index]
-        self._make_room(len(new))
-        first = len(self.names)
-        self._index.update(zip(new, range(first, first + len(new)), strict=True))
-        self.names += [key.decode("utf-8", "surrogatepass") for key in new]
-        self.keys += new
-        return list(map(self._index.__getitem__, keys))
-
-    def saved(self, others: list[tuple[bytes, bytes]]) -> Snapshot:
-        """Return all that the changelog holds, with what it holds of others, once all that is to be written is.
-
-        Rows are not copied. Some are ahead of the changelog: instants passed at which nothing was told.
-        """
-        count, cells = len(self), self.cells
-        assert not (cells.changed & WRITTEN).any(), "rows are changed and not yet written"
-        rows = self._rows[:count].view(np.uint8).reshape(count, self._rows.itemsize)
-        warming = np.nonzero(np.any(cells.known[:count], axis=1))[0].tolist()
-        tails = {row: self._tail(row) for row in self.cold.keys() | warming}
-        stale = np.nonzero(cells.changed[:count] & STALE)[0].tolist()
-        return Snapshot(self.program.layout.fingerprint, self.keys, rows, tails, stale, others)
 
     def restore(self, saved: Snapshot) -> None:
         """Take the accounts of a snapshot of this layout, its rows without copying, before anything of the changelog."""
@@ -341,27 +356,12 @@ class Accounts:
             return
         self._rows = saved.rows.view(self._rows.dtype)[:, 0]
         self.cells = self._view(None)
-        self._rows_made(saved.keys)
+        self.roster.add_all(saved.keys)
         tails = {row: read_tail(tail) for row, tail in saved.tails.items()}
         self.cold = {row: facts for row, (facts, _) in tails.items()}
         self.cells.known[:] = self._knowledge(tails, len(self))
-        self.cells.changed[:] = AHEAD
+        self.cells.changed[self.existing()] = AHEAD
         self.cells.changed[saved.stale] = AHEAD | STALE
-
-    def _migrate(self) -> None:
-        """Read the rows of other layouts, some at a time."""
-        by_layout: dict[bytes, list[bytes]] = {}
-        for key, value in self._foreign.items():
-            by_layout.setdefault(value[:FINGERPRINT_BYTES], []).append(key)
-        for fingerprint, keys in by_layout.items():
-            described = self._layouts.get(fingerprint)
-            if described is None:
-                raise unreadable(fingerprint, len(keys))
-            for start in range(0, len(keys), MIGRATED_AT_ONCE):
-                some = {key: self._foreign.pop(key) for key in keys[start : start + MIGRATED_AT_ONCE]}
-                rows = self._put(some, *read_rows(described, some, self.program.layout))
-                self.cells.changed[rows] = STALE
-        self._layouts.clear()
 
     def loaded(self) -> None:
         """Read what was written under other layouts, and derive what is not written: facts, zones, next due instants.
@@ -369,7 +369,8 @@ class Accounts:
         Raises:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
-        self._migrate()
+        for read in self.foreign.read(self.program.layout):
+            self.cells.changed[self._put(*read)] = STALE
         facts = len(self.program.facts)
         for row, known in self.cold.items():
             for name in known.keys() & self._slots.keys():
@@ -386,12 +387,13 @@ class Accounts:
             zone = self.program.zones.name_of(code)
             number = NO_FACT if zone is None else self._zone_number(zone)
             if number == NO_FACT:
-                raise StateError(
-                    f"An account lives in a time zone (code {code}) that this machine's time zone database does not know. "
-                    "Install the newest tzdata."
-                )
+                raise unknown_zone(code)
             self.cells.zone[: len(self)][codes == code] = number
         rearm(self.cells, self.plan, len(self))
+        is_there = self.cells.i64[: len(self), NOW] != UNSET
+        self.cells.there[0] = np.count_nonzero(is_there)
+        self.roster.unborn |= {row for row in np.nonzero(~is_there)[0].tolist() if self.keys[row]}
+        self.cells.erased[: len(self)] = self.erased.until_each(self.keys)
 
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""

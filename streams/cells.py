@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from schemas.reasons import EventNote
+from streams.erased import NOT_ERASED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +30,10 @@ class Cells(NamedTuple):
     ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be
     ``WRITTEN``, ``STALE``; ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value``
     at this evaluation; ``judged`` (components,) int64 is scratch, points with manual judgement in place;
-    ``measured`` (components,) int64 is scratch, what they measure at this evaluation;
+    ``measured`` (components,) int64 is scratch, what they measure at this evaluation; ``erased`` (rows,)
+    int64 the instant up to which events of an erased account are left out, ``NOT_ERASED`` of any other; ``there`` (1,) int64
+    how many accounts are there; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows, ``fresh`` (bytes of a
+    row,) uint8 the row of an account that has had no event;
     ``notes`` (NOTES,) int64 counts what is remarkable.
     """
 
@@ -49,23 +53,31 @@ class Cells(NamedTuple):
     judged: npt.NDArray[np.int64]
     measured: npt.NDArray[np.int64]
     notes: npt.NDArray[np.int64]
+    erased: npt.NDArray[np.int64]
+    there: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.uint8]
+    fresh: npt.NDArray[np.uint8]
 
 
 EVALUATED, WRITTEN, STALE, AHEAD = 1, 2, 4, 8
 """Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written. One that is
 ahead was evaluated since it was written, and nothing was told."""
-LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES = range(7)
+LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, LEFT_OUT_ERASED, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES = (
+    range(8)
+)
 """What ``notes`` counts: of events, and of reasons that waited while a source was stalled."""
 NOTE_OF: Final = {
     LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
     TOO_LATE: EventNote.TOO_LATE,
     AMOUNT_LEFT_OUT: EventNote.AMOUNT_LEFT_OUT,
+    LEFT_OUT_ERASED: EventNote.ERASED,
 }
 
 
 def view(
     rows: npt.NDArray[np.void],
     old: Cells | None,
+    fresh: npt.NDArray[np.void],
     *,
     facts: int,
     targets: int,
@@ -77,6 +89,7 @@ def view(
     Args:
         rows: (rows,) of the layout's row type; not copied.
         old: the cells of fewer rows, or none.
+        fresh: (1,) the row of an account that has had no event.
         facts: how many the plan reads.
         targets: of overrides, how many there are.
         knowledge: how many are in the layout.
@@ -96,9 +109,13 @@ def view(
         judged=np.zeros(components, np.int64),
         measured=np.zeros(components, np.int64),
         notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
+        erased=np.full(size, NOT_ERASED, np.int64),
+        there=np.zeros(1, np.int64) if old is None else old.there,
+        bytes=rows.view(np.uint8).reshape(size, rows.itemsize),
+        fresh=fresh.view(np.uint8),
     )  # fmt: skip
     if old is not None:
-        for name in ("facts", "block", "zone", "known", "due", "changed"):
+        for name in ("facts", "block", "zone", "known", "due", "changed", "erased"):
             getattr(new, name)[: len(old.due)] = getattr(old, name)
     return new
 

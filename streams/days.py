@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, StateError
 from streams.compiled import int64, kernel
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ def zone_code(name: str) -> int:
     return (crc32(name.encode()) & 0x7FFFFFFF) or 1
 
 
+def unknown_zone(code: int) -> StateError:
+    """Return the error that an account lives in a zone of which there is no table."""
+    return StateError(
+        f"An account lives in a time zone (code {code}) that this machine's time zone database does not know. "
+        "Install the newest tzdata."
+    )
+
+
 def add_zone(zones: Zones, zone: Zone, name: str) -> Zones:
     """Return the zones with another one at the end."""
     width = max(zones.starts.shape[1], len(zone.starts))
@@ -106,7 +114,7 @@ def start_of_day(zones: Zones, zone: int, day: int) -> int:
         i += 1
 
 
-def unknown_zone(name: str) -> ConfigError:
+def not_a_zone(name: str) -> ConfigError:
     """Return what is to be said of a policy's time zone that is not known."""
     return ConfigError(
         f"time_zone {name!r} is not known. Give a name of the time zone database, such as UTC or Europe/Madrid."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -46,9 +46,11 @@ from streams.events import (
     EVENT_USER,
     Decoded,
     Reject,
+    refusal,
 )  # fmt: skip
+from streams.hashes import digests, event_hashes, natural_keys
 from streams.intake import PageMasks, key_feature_masks, kind_masks, tag_masks
-from streams.layout import BUCKETS
+from streams.layout import BUCKETS, NOW, UNSET
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
@@ -62,9 +64,6 @@ if TYPE_CHECKING:
     from streams.plan import Program
 
 _DECODERS: Final = {topic: msgspec.json.Decoder(kind) for topic, kind in EVENT_TYPES.items()}
-_ID_SEEDS: Final = {topic: xxh3_64_intdigest(f"id of {topic.name}".encode()) for topic in Input}
-_NATURAL_SEEDS: Final = {topic: xxh3_64_intdigest(f"natural key of {topic.name}".encode()) for topic in Input}
-"""All 64 bits differ: under small seeds short ids of two inputs have equal hashes ("e98" under 3, "e99" under 4)."""
 _ROUNDED_UP: Final = re.compile(rb"\.\d{3}999[5-9]")
 """A fraction of a second that rounding to microseconds, which is what msgspec does, raises by a millisecond."""
 _BEYOND_MICROSECONDS: Final = re.compile(r"(?<=\.\d{6})\d+")
@@ -157,10 +156,19 @@ class Decoder:
         columns[:, EVENT_MASK] = self._masks(topic, events, kinds, notes)
         _fill_details(topic, events, columns, self._layout)
         event_ids = [event.event_id for event in events]
-        columns[:, EVENT_HASH] = _hashes(event_ids, _ID_SEEDS[topic])
-        columns[:, EVENT_NATURAL] = _natural(topic, events, times)
-        facts = dict(enumerate(events)) if topic is Input.ACCOUNT_FACTS else {}
-        return Decoded(columns, event_ids, facts, rejects, notes)
+        columns[:, EVENT_HASH] = event_hashes(topic, event_ids)
+        columns[:, EVENT_NATURAL] = natural_keys(topic, events, times)
+        is_facts = topic is Input.ACCOUNT_FACTS
+        facts = {i: event for i, event in enumerate(events) if not event.erase} if is_facts else {}
+        return Decoded(columns, event_ids, facts, rejects, notes, self._strangers(rows, places, chunk))
+
+    def _strangers(self, rows: list[int], places: Sequence[int], chunk: Chunk) -> list[Reject]:
+        """Return the records of accounts that are not there, as they are refused if there is no room for them."""
+        found = []
+        for i in np.nonzero(self.accounts.cells.i64[rows, NOW] == UNSET)[0].tolist():
+            offset, key, value = int(chunk.offsets[places[i]]), chunk.keys[places[i]], chunk.values[places[i]]
+            found.append(refusal(offset, key, value))
+        return found
 
     def _admit(
         self,
@@ -175,10 +183,12 @@ class Decoder:
         keys: Sequence[bytes | None] = chunk.keys if whole else [chunk.keys[i] for i in places]
         if not self._place.keyed:
             keys = [_utf8(name) for name in names]
-        rows = self.accounts.rows_of(keys)
+        rows = self.accounts.roster.rows_of(keys)
         plausible = not len(times) or (times.min() >= OCCURRED_AT_MIN_MS and times.max() < OCCURRED_AT_END_MS)
-        if plausible and None not in rows and self.accounts.names_of(rows) == names:
-            return rows, range(len(names))
+        if plausible and None not in rows:
+            known = cast("list[int]", rows)
+            if self.accounts.roster.names_of(known) == names:
+                return known, range(len(names))
         admitted, kept = [], []
         for i, name in enumerate(names):
             try:
@@ -256,6 +266,8 @@ def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64
     """Fill the columns that only some features read, if one in force does."""
     columns[:, EVENT_USER] = columns[:, EVENT_DUE] = columns[:, EVENT_AMOUNT] = ABSENT
     columns[:, EVENT_THING] = columns[:, EVENT_DETAIL] = 0
+    if topic is Input.ACCOUNT_FACTS:
+        columns[:, EVENT_DETAIL] = [e.erase for e in events]
     if topic is Input.ACCOUNT_FACTS or not events:
         return
     if layout.users >= 0:
@@ -263,10 +275,10 @@ def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64
             xxh3_64_intdigest(e.user_id.encode()) % BUCKETS if e.user_id else ABSENT for e in events
         ]
     if topic is Input.TICKETS:
-        columns[:, EVENT_THING] = _digests([e.ticket_id for e in events], 0)
+        columns[:, EVENT_THING] = digests([e.ticket_id for e in events])
         columns[:, EVENT_DETAIL] = [e.csat or 0 for e in events]
     elif topic is Input.PAYMENTS:
-        columns[:, EVENT_THING] = _digests([e.payment_id for e in events], 0)
+        columns[:, EVENT_THING] = digests([e.payment_id for e in events])
         columns[:, EVENT_DUE] = [_due_ms(e.due_at) for e in events]
         if layout.sums:
             columns[:, EVENT_AMOUNT] = [
@@ -286,26 +298,6 @@ def currency_code(currency: str | None) -> int:
         return 0
     first, second, third = (ord(letter) - ord("A") for letter in currency.upper())
     return 1 + (first * 26 + second) * 26 + third
-
-
-def _digests(ids: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
-    return np.array([xxh3_64_intdigest(name.encode(), seed) for name in ids], np.uint64).view(np.int64)
-
-
-def _hashes(ids: Sequence[str], seed: int) -> npt.NDArray[np.int64]:
-    hashes = _digests(ids, seed)
-    hashes[hashes == 0] = 1
-    return hashes
-
-
-def _natural(topic: Input, events: list[Any], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | int:
-    if topic is Input.TICKETS:
-        names = [f"{e.ticket_id}\0{e.action}\0{t}" for e, t in zip(events, times.tolist(), strict=True)]
-    elif topic is Input.PAYMENTS:
-        names = [f"{e.payment_id}\0{e.status}\0{t}" for e, t in zip(events, times.tolist(), strict=True)]
-    else:
-        return 0
-    return _hashes(names, _NATURAL_SEEDS[topic])
 
 
 def _times(events: list[Any]) -> npt.NDArray[np.int64]:

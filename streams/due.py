@@ -9,12 +9,14 @@ from streams.cells import FACT_EXPIRES
 from streams.compiled import int64, kernel
 from streams.conditions import (
     ABSOLUTE_SILENCE,
+    CLOSED,
     NEVER_STARTED,
     PAYMENT_TROUBLE,
     RISK_PAGE,
     RULES,
     SILENCE,
     TICKET_TROUBLE,
+    account_kind,
     first_late_day,
     silence_day,
     trouble_begins,
@@ -36,6 +38,7 @@ from streams.layout import (
 from streams.metrics import NO_VALUE, fact
 from streams.muting import told_at
 from streams.plan import (
+    CLOSED_DAYS,
     DAILY,
     DWELL,
     FALL_AT,
@@ -46,6 +49,7 @@ from streams.plan import (
     PAYMENT_IDS,
     PAYMENT_STATES,
     QUIET,
+    QUIET_DAYS,
     REFRACTORY,
     RENEWAL_DAYS,
     RENEWAL_FACT,
@@ -159,12 +163,24 @@ def may_change_at_midnight(cells: Cells, plan: Plan, row: int, now: int) -> bool
 
 
 @kernel
+def retirement_due(cells: Cells, plan: Plan, row: int, due: int, now: int) -> int:
+    """Return the sooner of ``due`` and the midnight at which the account retires if nothing more happens."""
+    last, tomorrow = int64(cells.u16[row, LAST_EVENT_DAY]), int64(cells.u16[row, DAY]) + 1
+    closed, quiet = plan.scalars[CLOSED_DAYS], plan.scalars[QUIET_DAYS]
+    if quiet != ABSENT:
+        due = due_day(cells, plan, row, due, max(tomorrow, last + quiet), now)
+    if closed != ABSENT and account_kind(cells, row, now) == CLOSED:
+        due = due_day(cells, plan, row, due, max(tomorrow, last + closed), now)
+    return due
+
+
+@kernel
 def next_due(cells: Cells, plan: Plan, row: int, moving: bool, now: int) -> int:  # noqa: FBT001
     """Return the next instant at which something can change; ``moving``: a midnight may change a score."""
     due = facts_due(cells, row, told_at(cells, plan, row, now), now)
     if moving or may_change_at_midnight(cells, plan, row, now):
         due = due_day(cells, plan, row, due, int64(cells.u16[row, DAY]) + 1, now)
-    due = silences_due(cells, plan, row, due, now)
+    due = retirement_due(cells, plan, row, silences_due(cells, plan, row, due, now), now)
     due = cases_due(cells, plan, row, due, now)
     if plan.rules[RISK_PAGE, SINCE_SLOT] >= 0 and cells.i64[row, RISK_LAST] != UNSET:
         due = sooner(due, int64(cells.i64[row, RISK_LAST]) + plan.rules[RISK_PAGE, QUIET], now)

@@ -25,8 +25,8 @@ KIND, ROW, EVENT, CAUSE, AT, PLACE, STANDING, EFFECT_HEAD = range(8)
 which the instant fired (the length of the batch: fired by the clock). PLACE is where it stands in the order of the
 partition, whoever came upon it first: an instant that the clock had reached (STANDING is 1) stands at itself, all else at
 the clock of its event."""
-SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY = range(3)
-BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL = range(4)
+SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY, END = range(4)
+BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL, BY_ERASURE, BY_RETIREMENT = range(6)
 MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, IS_KNOWN, SCORE_HEAD = (
     range(EFFECT_HEAD, EFFECT_HEAD + 10)
 )
@@ -61,7 +61,7 @@ def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
 
 @kernel
 def room(effects: Effects, plan: Plan) -> bool:
-    """Return whether the notebook has room for the effects of one evaluation."""
+    """Return whether the notebook has room for the effects of one evaluation, or of an end, of which there are fewer."""
     return bool(effects.used[0] + plan.models.shape[0] + 2 <= effects.table.shape[0])
 
 

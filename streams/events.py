@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from schemas.reasons import RejectReason
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from schemas.reasons import EventNote, RejectReason
+    from schemas.reasons import EventNote
 
 (
     EVENT_KEY,
@@ -31,11 +33,14 @@ if TYPE_CHECKING:
 """Key is the running maximum of times within the input; hashes are 64-bit, NATURAL is 0 where there is none.
 
 USER is a user's bucket; THING the hash of the ticket or payment; DUE when a payment is due; AMOUNT in minor units; DETAIL a
-ticket event's CSAT, or a payment's currency as a number (0: none). ABSENT stands for no user, due instant or amount.
+ticket event's CSAT, a payment's currency as a number (0: none), or 1 of facts that
+erase. ABSENT stands for no user, due instant or amount.
 """
 ABSENT: Final = -1
 NO_ROW: Final = -1
-"""Row of an event that is not applied (a duplicate)."""
+"""Row of an event that is not applied: a duplicate, or of an erased account."""
+REFUSED: Final = -2
+"""Less the row of its account: row of an event that would have begun one account too many."""
 
 
 class Reject(NamedTuple):
@@ -48,11 +53,18 @@ class Reject(NamedTuple):
     detail: str
 
 
+def refusal(offset: int, key: bytes | None, value: bytes | None) -> Reject:
+    """Return the reject of a record whose account would be one too many."""
+    detail = "the partition has as many accounts as accounts_max of the policy allows; raise it, or stop who makes up ids"
+    return Reject(offset, RejectReason.TOO_MANY_ACCOUNTS, key, value, detail)
+
+
 class Decoded(NamedTuple):
     """One decoded chunk of one input, in offset order.
 
     ``columns`` (events, EVENT_COLUMNS) int64 without keys yet; ``event_ids`` one per event; ``facts`` maps an index
-    into the columns to the decoded facts event; ``notes`` counts what is remarkable.
+    into the columns to the decoded facts event, but of one that erases; ``notes`` counts what is remarkable; ``strangers``
+    are the records of accounts that are not there, as they would be refused, in offset order.
     """
 
     columns: npt.NDArray[np.int64]
@@ -60,6 +72,7 @@ class Decoded(NamedTuple):
     facts: dict[int, object]
     rejects: list[Reject]
     notes: dict[EventNote, int]
+    strangers: list[Reject]
 
 
 def no_events() -> npt.NDArray[np.int64]:

@@ -1,28 +1,20 @@
-"""The sequence of an account's life: fire what is due, apply the event, evaluate, set what is due next."""
+"""Evaluating an account and setting what is due next: at its instants one after another, or as a policy takes hold."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from streams import effects as fx
-from streams.apply import apply_event, apply_facts
 from streams.audience import applies
 from streams.bands import next_band
 from streams.cells import AHEAD, EVALUATED, STALE, WRITTEN
-from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel, reference
 from streams.conditions import account_kind
-from streams.days import local_day, start_of_day
 from streams.drop import forget_scores, note_score
 from streams.due import expires_now, next_due
 from streams.effects import note, place, room
+from streams.ending import end, retires
 from streams.episodes import adopt_episodes, reconsider
-from streams.events import (
-    EVENT_INPUT,
-    EVENT_KEY,
-    EVENT_ROW,
-    EVENT_TIME,
-)  # fmt: skip
 from streams.layout import ABSENT, DAY, KNOWN_RINGS, NO_OVERRIDE, NONE, NOW, UNSET, VIEW_DUE
 from streams.metrics import half_up
 from streams.move import move_to
@@ -33,7 +25,6 @@ from streams.plan import (
     DIM,
     DIM_END,
     FELL_AT,
-    GRACE_MS,
     GRID,
     IN_FORCE_FROM,
     MIN_CHANGE,
@@ -52,11 +43,7 @@ from streams.plan import (
 from streams.score import contributions, dimension, has_evidence, override_of, weigh, weighted
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from streams.cells import Cells
-    from streams.clock import Clock
     from streams.effects import Effects
     from streams.plan import Plan
 
@@ -200,8 +187,12 @@ def fire(
     while cells.due[row] <= until:
         if not room(effects, plan):
             return False
-        now, told = int64(cells.due[row]), int64(effects.used[0])
+        now, told, day = int64(cells.due[row]), int64(effects.used[0]), int64(cells.u16[row, DAY])
         move_to(cells, plan, row, now)
+        if cells.u16[row, DAY] > day and retires(cells, plan, row, now):
+            end(cells, plan, effects, row, event, fx.BY_RETIREMENT, now)
+            place(effects, told, clock_ms, standing)
+            return True
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
         evaluate(cells, plan, effects, row, event, cause, now)
         place(effects, told, clock_ms, standing)
@@ -212,60 +203,6 @@ def fire(
         else:
             cells.changed[row] |= AHEAD
     return True
-
-
-@entry
-def advance(
-    cells: Cells,
-    plan: Plan,
-    effects: Effects,
-    clock: Clock,
-    events: npt.NDArray[np.int64],
-    updates: npt.NDArray[np.int64],
-    cursors: npt.NDArray[np.int64],
-) -> None:
-    """Take events in order, each after the instants of its account that are due before it or by the clock.
-
-    Args:
-        cells: the accounts.
-        plan: what to compute.
-        effects: the notebook; the call returns early, before an event, when it is full.
-        clock: the clock before these events; moved on.
-        events: (events, EVENT_COLUMNS) int64.
-        updates: (updates, FACT_UPDATE_COLUMNS) int64, in the order of their events.
-        cursors: (3,) int64, next event, next update, 1 if that event is applied already; moved forward.
-    """
-    cells, plan = reference(cells), reference(plan)
-    effects, clock = reference(effects), reference(clock)
-    grace_ms = plan.scalars[GRACE_MS]
-    today, tomorrow = int64(NEVER_MS), int64(NEVER_MS)
-    while cursors[0] < events.shape[0]:
-        event = int64(cursors[0])
-        row, t, clock_ms = events[event, EVENT_ROW], events[event, EVENT_TIME], int64(clock.now_ms[0])
-        if clock_ms >= tomorrow:
-            day = local_day(plan.zones, 0, clock_ms)
-            today, tomorrow = start_of_day(plan.zones, 0, day), start_of_day(plan.zones, 0, day + 1)
-        if row >= 0 and cursors[2] == 0:
-            until = max(t, clock_ms)
-            if not fire(cells, plan, effects, row, event, until, clock_ms, True) or not room(effects, plan):  # noqa: FBT003
-                return
-            zone, begin = int64(cells.zone[row]), today
-            if zone != 0 and clock_ms > NEVER_MS:
-                begin = start_of_day(plan.zones, zone, local_day(plan.zones, zone, clock_ms))
-            move_to(cells, plan, row, max(int64(cells.i64[row, NOW]), t, begin, plan.scalars[IN_FORCE_FROM]))
-            now = int64(cells.i64[row, NOW])
-            apply_event(cells, plan, row, events[event])
-            cursors[1] = apply_facts(cells, row, updates, event, int64(cursors[1]))
-            told = int64(effects.used[0])
-            evaluate(cells, plan, effects, row, event, fx.BY_EVENT, now)
-            place(effects, told, clock_ms, False)  # noqa: FBT003
-            cells.changed[row] |= WRITTEN
-            cursors[2] = 1
-        if row >= 0 and not fire(cells, plan, effects, row, event + 1, clock_ms, clock_ms, False):  # noqa: FBT003
-            return  # what an event older than the clock made due by the clock belongs to its place
-        cursors[2] = 0
-        move_clock(clock, events[event, EVENT_INPUT], events[event, EVENT_KEY], grace_ms)
-        cursors[0] += 1
 
 
 @entry

@@ -18,7 +18,7 @@ import numpy as np
 
 from schemas.topics import Input
 from streams.clock import ENDLESS_MS, NEVER_MS, Clock
-from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_TIME, Decoded, Reject, no_events
+from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_ROW, EVENT_TIME, Decoded, Reject, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +42,8 @@ class Taken(NamedTuple):
     facts: list[tuple[int, object]]
     rejects: list[tuple[Input, Reject]]
     clock: Clock
+    strangers: dict[tuple[int, int], Reject]
+    """By input and offset the records of accounts that were not there as they were read."""
 
 
 class Progress(NamedTuple):
@@ -75,6 +77,7 @@ class InputQueue:
         self._blocks: deque[tuple[npt.NDArray[np.int64], list[str], dict[int, object]]] = deque()
         self._head = 0
         self._rejects: deque[Reject] = deque()
+        self._strangers: deque[Reject] = deque()
 
     @property
     def offered_ms(self) -> int:
@@ -115,6 +118,9 @@ class InputQueue:
             columns[:, EVENT_KEY] = np.maximum(np.maximum.accumulate(times), self._largest_ms)
             self._largest_ms = int(columns[-1, EVENT_KEY])
             self._blocks.append((columns, decoded.event_ids, decoded.facts))
+            self._strangers.extend(
+                each for each in decoded.strangers if each.offset <= columns[-1, EVENT_OFFSET]
+            )
             self.queued += len(columns)
         self._settle(None)
 
@@ -211,22 +217,36 @@ class InputQueue:
 
     def passed_rejects(self) -> list[Reject]:
         """Remove and return the rejects up to the present position."""
+        return self._passed(self._rejects)
+
+    def passed_strangers(self) -> list[Reject]:
+        """Remove and return the records up to the present position of accounts that were not there as they were read."""
+        return self._passed(self._strangers)
+
+    def _passed(self, waiting: deque[Reject]) -> list[Reject]:
         passed = []
-        while self._rejects and self._rejects[0].offset <= self.progress.offset:
-            passed.append(self._rejects.popleft())
+        while waiting and waiting[0].offset <= self.progress.offset:
+            passed.append(waiting.popleft())
         return passed
+
+    @property
+    def rows(self) -> set[int]:
+        """The rows of the queued events."""
+        return {row for columns, _, _ in self._blocks for row in columns[:, EVENT_ROW].tolist()}
 
 
 def after(decoded: Decoded, offset: int) -> Decoded:
     """Return what was decoded of the records behind an offset."""
     first = int(np.searchsorted(decoded.columns[:, EVENT_OFFSET], offset, side="right"))
     rejects = [reject for reject in decoded.rejects if reject.offset > offset]
+    strangers = [each for each in decoded.strangers if each.offset > offset]
     if first == 0 and len(rejects) == len(decoded.rejects):
         return decoded
     facts = {i - first: told for i, told in decoded.facts.items() if i >= first}
     return decoded._replace(
-        columns=decoded.columns[first:], event_ids=decoded.event_ids[first:], facts=facts, rejects=rejects
-    )
+        columns=decoded.columns[first:], event_ids=decoded.event_ids[first:], facts=facts, rejects=rejects,
+        strangers=strangers,
+    )  # fmt: skip
 
 
 class Merge:
@@ -266,6 +286,10 @@ class Merge:
     def queued(self) -> int:
         """Events offered and not yet taken."""
         return sum(queue.queued for queue in self.queues.values())
+
+    def awaited_rows(self) -> set[int]:
+        """Return the rows of all queued events."""
+        return set().union(*(queue.rows for queue in self.queues.values()))
 
     @property
     def largest_ms(self) -> int:
@@ -321,7 +345,14 @@ class Merge:
             start += offered
         ordered = order.tolist()
         told_at = [(j, facts[i]) for j, i in enumerate(ordered) if i in facts] if facts else []
-        return Taken(columns[order], [event_ids[i] for i in ordered], told_at, self._rejects(), clock)
+        strangers = {
+            (int(topic), each.offset): each
+            for topic in ready
+            for each in self.queues[topic].passed_strangers()
+        }
+        return Taken(
+            columns[order], [event_ids[i] for i in ordered], told_at, self._rejects(), clock, strangers
+        )
 
     def _rejects(self) -> list[tuple[Input, Reject]]:
         return [(topic, reject) for topic, queue in self.queues.items() for reject in queue.passed_rejects()]

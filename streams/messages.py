@@ -74,14 +74,19 @@ _CAUSES: Final = {
     fx.BY_EVIDENCE: CauseKind.EVIDENCE,
     fx.BY_MODEL: CauseKind.MODEL,
 }
+_ENDS: Final = {
+    fx.BY_MODEL: ResolvedBy.POLICY,
+    fx.BY_ERASURE: ResolvedBy.ERASED,
+    fx.BY_RETIREMENT: ResolvedBy.RETIRED,
+}
+"""What ended an episode, whatever its reasons were."""
 _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)
-_ENDED_BY: Final = {
+_ENDED_BY: Final = {  # a rule's condition; that of any other is simply over
     Rule.SILENCE: ResolvedBy.ACTIVITY,
     Rule.ABSOLUTE_SILENCE: ResolvedBy.ACTIVITY,
     Rule.NEVER_STARTED: ResolvedBy.ACTIVITY,
     Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD,
 }
-"""What ended a rule's condition; that of any other is simply over."""
 
 
 def points(thousandths: int) -> float | None:
@@ -121,6 +126,7 @@ class Messages:
         self.said: list[Said] = []
         self.score_changes: dict[str, int] = {}
         self.urgent: set[int] = set()
+        self.ended: set[int] = set()
 
     def emit(self, effects: fx.Effects) -> None:
         """Write what the notebook holds, in its order."""
@@ -129,6 +135,8 @@ class Messages:
             self.tell_until(line[fx.EVENT] + by_event)
             if line[fx.KIND] == fx.SCORE_CHANGE:
                 self._score_change(line)
+            elif line[fx.KIND] == fx.END:
+                self._end(line)
             else:
                 self._episode(line, STORIES[line[fx.KIND] - fx.DISENGAGEMENT])
 
@@ -209,6 +217,14 @@ class Messages:
         headers = cloud_event(Output.SCORE_CHANGES, model.model, change.change_id, change.effective_at)
         self._write(Output.SCORE_CHANGES, line, change, headers)
 
+    def _end(self, line: list[int]) -> None:
+        """Take the view of an account back, and forget its facts."""
+        row = line[fx.ROW]
+        nothing = OutputRecord(Output.ACCOUNTS, self._accounts.keys[row], b"")
+        self.said.append(Said(nothing, line[fx.PLACE], bool(line[fx.STANDING]), None))
+        self._accounts.ended(row)
+        self.ended.add(row)
+
     def _episode(self, line: list[int], story: Story) -> None:
         account, row, at = self._accounts.names[line[fx.ROW]], line[fx.ROW], line[fx.AT]
         status, severity = _STATUSES[line[fx.STATUS]], Severity(line[fx.SEVERITY]).label
@@ -219,13 +235,9 @@ class Messages:
         ]
         ended_by = None
         if status is Status.RESOLVED:
-            ended_by = (
-                _ENDED_BY.get(rules[0], ResolvedBy.CONDITION_OVER) if rules else ResolvedBy.CONDITION_OVER
-            )
-            if line[fx.EPISODE_CLOSED]:
-                ended_by = ResolvedBy.CLOSED
-            if line[fx.CAUSE] == fx.BY_MODEL:
-                ended_by = ResolvedBy.POLICY
+            over = _ENDED_BY.get(rules[0], ResolvedBy.CONDITION_OVER) if rules else ResolvedBy.CONDITION_OVER
+            by_itself = ResolvedBy.CLOSED if line[fx.EPISODE_CLOSED] else over
+            ended_by = _ENDS.get(line[fx.CAUSE], by_itself)
         alert = Disengagement(
             alert_id=identity(story.alert, account, since, ordinal, status, severity),
             episode_id=identity(story.episode, account, since, ordinal),

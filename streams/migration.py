@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Rows = np.ndarray[tuple[int], np.dtype[np.void]]
     Days = npt.NDArray[np.int64]
 
-_ORDINAL_BASE_S: Final = 631_152_000
+ORDINAL_BASE_S: Final = 631_152_000
 """1990-01-01: changes of a model that was added later are numbered from the seconds since then on."""
 _WAY_OUT: Final = "or start under a new LATIDO_APPLICATION_ID, which reads the inputs from their start."
 
@@ -110,7 +110,7 @@ def migrate(
         before = _counterpart(column, was)
         if before is None:
             if column.name.endswith(CHANGES):
-                lived_s = _cells(rows, was["now"])[:, 0] // 1000 - _ORDINAL_BASE_S
+                lived_s = _cells(rows, was["now"])[:, 0] // 1000 - ORDINAL_BASE_S
                 _cells(new, column)[:, 0] = np.maximum(lived_s, 0)  # an account without an event begins at 1
         elif before._replace(offset=column.offset) == column:
             _cells(new, column)[:] = _cells(rows, before)

@@ -25,7 +25,7 @@ from schemas.reasons import Rule, Severity
 from streams.audience import audiences, named_texts, names_asked
 from streams.change_text import ChangeText
 from streams.clock import NEVER_MS
-from streams.days import DAY_MS, one_zone, unknown_zone
+from streams.days import DAY_MS, not_a_zone, one_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
 from streams.wording import CATALOGUES
 
@@ -85,24 +85,24 @@ KIND_FACT, ZONE_FACT = range(2)
 (
     HORIZON, LAST_DAY_SLOT, GRACE_MS, HOURLY, CURRENCY, ACTIVE, USERS, TICKET_IDS, TICKET_STATES, PAYMENT_IDS,
     PAYMENT_STATES, KEY_FEATURES, KEY_FEATURE_COUNT, DAILY, FALL_AT, FELL_FROM, OVERRIDDEN, SINCE_FACT, RENEWAL_FACT,
-    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, IN_FORCE_FROM, SCALARS,
-) = range(28)  # fmt: skip
+    ARR_FACT, SEATS_FACT, RENEWAL_DAYS, ARR_FROM, RULE_DAYS, VALUE_MODEL, SIGNS_TOGETHER, IN_FORCE_FROM,
+    CLOSED_DAYS, QUIET_DAYS, ERASED_MS, ACCOUNTS_MAX, SCALARS,
+) = range(32)  # fmt: skip
 MUTE_FROM, MUTE_END, MUTE_COLUMNS = range(3)
 
 
 class Plan(NamedTuple):
     """Arrays that the kernel interprets; all int64 but ``numbers`` (float64).
 
-    ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings`` and ``sums``
-    (S, RING_COLUMNS), ``weeks`` (measurements, WEEK_COLUMNS), ``known_days`` (K,) how far
-    back each knowledge is read, ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and
-    1 if closed right, ``rules`` (len(Rule), RULE_COLUMNS; SINCE_SLOT is -1 where a rule is off), ``decay`` the weights of
-    decayed counts (per component from its DECAY on), ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number
-    of working days up to each day and ``workdays`` the day of each (both of length 1 without a calendar), ``numbers``
-    (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1 for what is not kept, ``mutes`` (intervals, MUTE_COLUMNS) the half-open
-    intervals, in order, in which alerts are held back, ``guards`` (intervals, MUTE_COLUMNS) those in which silences wait
-    because a source is stalled, in order and apart from each other, ``audiences`` and ``names_asked`` to whom each model
-    applies (``streams/audience.py``).
+    ``components`` (C, COMPONENT_COLUMNS), ``anchors`` (A, 2) of x and thousandths of points, ``rings`` and ``sums`` (S,
+    RING_COLUMNS), ``weeks`` (measurements, WEEK_COLUMNS), ``known_days`` (K,) how far back each knowledge is read,
+    ``models`` (M, MODEL_COLUMNS), ``bands`` (B, 2) of cut and 1 if closed right, ``rules`` (len(Rule), RULE_COLUMNS;
+    SINCE_SLOT is -1 where a rule is off), ``decay`` the weights of decayed counts (per component from its DECAY on),
+    ``users`` (BUCKETS + 1,) users by marked buckets, ``worked`` the number of working days up to each day and ``workdays``
+    the day of each (both of length 1 without a calendar), ``numbers`` (NUMBERS,), ``scalars`` (SCALARS,) with a slot of -1
+    for what is not kept, ``mutes`` (intervals, MUTE_COLUMNS) the half-open intervals, in order, in which alerts are held
+    back, ``guards`` (intervals, MUTE_COLUMNS) those in which silences wait because a source is stalled, in order and apart
+    from each other, ``audiences`` and ``names_asked`` to whom each model applies (``streams/audience.py``).
     """
 
     components: npt.NDArray[np.int64]
@@ -164,7 +164,7 @@ def compile_program(
     """
     zone = zones.table(policy.time_zone)
     if zone is None:
-        raise unknown_zone(policy.time_zone)
+        raise not_a_zone(policy.time_zone)
     layout = make_layout(policy, models)
     named = named_texts(models)
     facts = (*_facts(policy, models), *named)
@@ -208,7 +208,7 @@ def compile_program(
         worked=worked,
         workdays=workdays,
         numbers=_numbers(policy),
-        scalars=np.array([*_scalars(policy, layout, facts), in_force_from], np.int64),
+        scalars=np.array([*_scalars(policy, layout, facts), in_force_from, *_ends(policy)], np.int64),
         mutes=_table([], MUTE_COLUMNS),
         guards=_table([], MUTE_COLUMNS),
         audiences=audiences(models, facts),
@@ -362,9 +362,8 @@ def _numbers(policy: Policy) -> npt.NDArray[np.float64]:
 
 def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> list[int]:
     hourly, more = policy.rhythm.unit == "hour", policy.raise_severity
-    slots = [
-        facts.index(n) if n in facts else ABSENT for n in ("customer_since", "renewal_date", "arr", "seats")
-    ]
+    read = ("customer_since", "renewal_date", "arr", "seats")
+    slots = [facts.index(name) if name in facts else ABSENT for name in read]
     within, arr, signs = (
         (more.renewal_within_days, more.arr_from, more.signs_together) if more else (None,) * 3
     )
@@ -375,6 +374,12 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> list[int
         ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
         policy.models.index(VALUE) if VALUE in policy.models else ABSENT, signs or ABSENT,
     ]  # fmt: skip
+
+
+def _ends(policy: Policy) -> list[int]:
+    days = [policy.retire.closed_days, policy.retire.quiet_days] if policy.retire else [None, None]
+    retire = [ABSENT if each is None else each for each in days]
+    return [*retire, policy.erased_days * DAY_MS, policy.accounts_max]
 
 
 def _rule_days(policy: Policy) -> int:

@@ -51,6 +51,12 @@ class ViewQueue:
         due[chosen] = 0
         return chosen
 
+    def forget(self, rows: Iterable[int]) -> None:
+        """Let no view of rows wait whose accounts have ended, nor one sent count for their next ones."""
+        for row in rows:
+            self._due_ms.pop(row, None)
+            self._sent_ms.pop(row, None)
+
     def add(self, rows: Iterable[int]) -> None:
         """Let the views of changed rows wait."""
         for row in set(rows) - self._due_ms.keys():

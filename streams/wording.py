@@ -19,6 +19,7 @@ from schemas.evidence import (
     UsageSurgeReason,
     UsersLeavingReason,
 )
+from schemas.reasons import ResolvedBy
 from schemas.words_en import ENGLISH
 from schemas.words_es import SPANISH
 
@@ -40,12 +41,13 @@ if TYPE_CHECKING:
         UsageSurgeEvidence,
         UsersLeavingEvidence,
     )
-    from schemas.reasons import ResolvedBy
     from schemas.words import Language, Plural, Words
 
 DAY_S: Final = 86_400
 FEW_GAPS: Final = 3
 TEN: Final = 10
+ENDS: Final = (ResolvedBy.ERASED, ResolvedBy.RETIRED)
+"""Of an account that ended it is told that it did, and nothing else."""
 CATALOGUES: Final[dict[Language, Words]] = {"en": ENGLISH, "es": SPANISH}
 
 
@@ -257,6 +259,8 @@ def summary(reasons: Sequence[Reason], resolved_by: ResolvedBy | None, words: Wo
     """Return the text of an episode's message."""
     if resolved_by is None:
         return " ".join([sentence(reason, words) for reason in reasons])
+    if resolved_by in ENDS:
+        return words.resolved_untold.format(ended=words.ended[resolved_by])
     if not reasons:
         return words.resolved_unjudged
     told = " ".join([past_sentence(reason, words) for reason in reasons])

@@ -7,11 +7,12 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from schemas.catalogue import OVERRIDE_PREFIX
-from schemas.reasons import OPPORTUNITIES, CauseKind, EventNote, Rule
+from schemas.reasons import OPPORTUNITIES, CauseKind, EventNote, ResolvedBy, Rule, Status
 from schemas.topics import INPUT_TOPICS, Input, Output
 from tests.auditor.banddrop import BandDrop
 from tests.auditor.case import FirstModel
 from tests.auditor.days import local_day, start_of_day
+from tests.auditor.ends import SECONDS_TO_1990
 from tests.auditor.episode import Episode, Message
 from tests.auditor.exact import decimal, identity, rfc3339
 from tests.auditor.facts import is_readable
@@ -60,17 +61,37 @@ class Account:
         self.drop = BandDrop(drop["days"] if drop else 0)
         self.now_ms: int | None = None
         self.day: int | None = None
+        self.last_event_day = 0
+        self.has_ended = False
 
     def take(self, event: Event, clock_ms: float, outputs: Outputs) -> set[EventNote]:
-        """Take an event: what is due before it fires, then it is applied, then it is the cause of an evaluation."""
-        self.fire_until(event.time_ms, outputs)
-        now_ms = event.time_ms if self.now_ms is None else max(self.now_ms, event.time_ms)
-        if clock_ms > -inf:
-            now_ms = max(now_ms, start_of_day(self.zone, local_day(self.zone, int(clock_ms))))
-        today = self._move_to(now_ms)
+        """Take an event before which what is due has fired: it is applied, then it is the cause of an evaluation."""
+        today = self._move_to(self.now_of(event, clock_ms))
+        self.last_event_day = max(self.last_event_day, local_day(self.zone, event.time_ms))
         notes = self.history.apply(event, today, self.zone, is_silent=self._is_silent)
         self._evaluate(self._cause_of_event(event), outputs)
         return notes
+
+    def now_of(self, event: Event, clock_ms: float) -> int:
+        """Return the account's time as an event is taken."""
+        now_ms = event.time_ms if self.now_ms is None else max(self.now_ms, event.time_ms)
+        if clock_ms > -inf:
+            now_ms = max(now_ms, start_of_day(self.zone, local_day(self.zone, int(clock_ms))))
+        return now_ms
+
+    def begin_numbers_at(self, now_ms: int) -> None:
+        """Let ordinals of score changes go on from the seconds since 1990."""
+        for standing in self.standings:
+            standing.ordinal = now_ms // 1000 - SECONDS_TO_1990
+
+    def end(self, now_ms: int, by: ResolvedBy, outputs: Outputs) -> None:
+        """Resolve what is open, and be there no more."""
+        self.has_ended = True
+        for topic, episode in self.episodes.items():
+            if episode.open:
+                last = Message(Status.RESOLVED, episode.severity, episode.since_ms, episode.ordinal, [], by)
+                sent = outputs.disengagements if topic is Output.DISENGAGEMENTS else outputs.opportunities
+                sent.append(self._alert(topic, last, now_ms) | {"owner": None, "value": None})
 
     @property
     def _is_silent(self) -> bool:
@@ -84,7 +105,14 @@ class Account:
     def fire_until(self, end_ms: int, outputs: Outputs) -> None:
         """Fire every instant up to and including an end, in order."""
         while self.now_ms is not None and (instant := self.next_instant(self.now_ms)) <= end_ms:
-            self._move_to(instant)
+            before = self.day
+            today = self._move_to(instant)
+            is_closed = self.history.is_closed(instant)
+            if today != before and self.settings.ends.retires(
+                today, self.last_event_day, is_closed=is_closed
+            ):
+                self.end(instant, ResolvedBy.RETIRED, outputs)
+                return
             kind = CauseKind.EVIDENCE if instant in self._evidence_ends() else CauseKind.TIME
             self._evaluate(_cause(kind), outputs)
 

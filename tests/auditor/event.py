@@ -70,6 +70,7 @@ class Event:
     due_ms: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     expires_ms: int | None = None
+    erases: bool = False
 
     @property
     def is_risk_visit(self) -> bool:
@@ -138,7 +139,8 @@ def _details(source: Input, kind: EventKind, fields: Fields, settings: Settings)
     """Return what only an event of its input can tell."""
     match source:
         case Input.ACCOUNT_FACTS:
-            return {"facts": fields["facts"], "expires_ms": instant_ms(fields.get("expires_at"))}
+            told = {"facts": fields["facts"], "expires_ms": instant_ms(fields.get("expires_at"))}
+            return told | {"erases": fields.get("erase", False)}
         case Input.TICKETS:
             tags = fields.get("tags", []) if kind is EventKind.TICKET_OPENED else []
             more = {"tags": frozenset(settings.tag_kinds(tags)), "csat": fields.get("csat")}

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.reasons import EventNote, RejectReason
+from schemas.reasons import EventNote, RejectReason, ResolvedBy
 from tests.auditor.account import Account, Outputs
+from tests.auditor.ends import Erasures
 from tests.auditor.event import Event, Recorded, decode
 from tests.auditor.exact import DAY_MS
 from tests.auditor.wire import Rejected
@@ -111,6 +112,7 @@ class Partition:
         self.halts: list[tuple[Input, int]] = []
         self.left = 0
         self._memory = Memory()
+        self._erasures = Erasures()
         self._largest_key_ms = -inf
         self._largest_time_ms = -inf
         self._clock_ms = -inf
@@ -180,14 +182,35 @@ class Partition:
         return False
 
     def _apply(self, event: Event) -> set[EventNote]:
-        account = self.accounts.get(event.account_id)
-        if account is None:
-            account = Account(event.account_id, self.number, self.settings)
-            self.accounts[event.account_id] = account
+        name, ends = event.account_id, self.settings.ends
+        if not event.erases and self._erasures.leave_out(name, event.time_ms):
+            return {EventNote.ERASED}
+        self._fire(name, event.time_ms)
+        account = self.accounts.get(name) or Account(name, self.number, self.settings)
+        now_ms = account.now_of(event, self._clock_ms)
+        if event.erases:
+            account.end(now_ms, ResolvedBy.ERASED, self.outputs)
+            self.accounts.pop(name, None)
+            self._erasures.remember(name, now_ms + ends.erased_ms)
+            return set()
+        if name not in self.accounts:
+            if len(self.accounts) >= ends.accounts_max:
+                self.rejects.append((event.input, Reject(event.offset, RejectReason.TOO_MANY_ACCOUNTS)))
+                return set()
+            if ends.may_retire or self._erasures.remembers(name):
+                account.begin_numbers_at(now_ms)
+            self.accounts[name] = account
         notes = account.take(event, self._clock_ms, self.outputs)
         assert account.now_ms is not None
         self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
         return notes
+
+    def _fire(self, name: str, end_ms: int) -> None:
+        """Fire the instants of an account, if it is there; it may not be any more then."""
+        if name in self.accounts:
+            self.accounts[name].fire_until(end_ms, self.outputs)
+            if self.accounts[name].has_ended:
+                del self.accounts[name]
 
     def _move_clock(self, clock_ms: float) -> None:
         """Move the clock and fire what is due in every account."""
@@ -195,8 +218,9 @@ class Partition:
         if self._clock_ms < self._soonest_ms:
             return
         self._soonest_ms = inf
+        for name in list(self.accounts):
+            self._fire(name, int(self._clock_ms))
         for account in self.accounts.values():
-            account.fire_until(int(self._clock_ms), self.outputs)
             assert account.now_ms is not None
             self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from schemas.catalogue import FEATURE_BY_NAME, OVERRIDE_PREFIX, SOURCES, EventKind, Source
 from schemas.reasons import Rule
+from tests.auditor.ends import Ends, read_ends
 from tests.auditor.exact import scaled
 from tests.auditor.rhythm import RhythmSettings, read_rhythm
 from tests.auditor.rule_settings import RuleSettings, read_rules
 
 WINDOWED = ("count", "active_days", "ratio", "decayed")
 SPIKE_DAYS = 35
+NO_ENDS = read_ends({})
 FIRST_BAND_STARTS_AT = 0
 ADDRESS_CHARACTERS_MAX = 2000
 SCHEME_CHARACTERS = string.ascii_letters + string.digits + "+.-"
@@ -92,6 +94,7 @@ class Settings:
     rules: dict[Rule, RuleSettings]
     renewal_within_days: int | None = None
     arr_from: int | None = None
+    ends: Ends = NO_ENDS
 
     @property
     def components(self) -> list[Component]:
@@ -188,6 +191,7 @@ def read_settings(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> 
     raises = policy.get("raise_severity")
     arr_from = None if raises is None else raises.get("arr_from")
     return Settings(
+        ends=read_ends(policy),
         models=tuple(read_model(models[name]) for name in policy["models"]),
         zone=policy.get("time_zone", "UTC"),
         grace_ms=policy.get("grace_s", 120) * 1000,

@@ -103,13 +103,13 @@ def test_the_edges_are_hit() -> None:
     assert sum(change["contributions"][-1]["component"] == "override" for change in changes) >= 100
     alerts = [alert for one in found for alert in one.disengagements + one.opportunities]
     statuses = Counter((alert["status"], alert["resolved_by"]) for alert in alerts)
-    ends = set(ResolvedBy) - {ResolvedBy.POLICY}  # no policy takes hold in these histories
+    ends = set(ResolvedBy) - {ResolvedBy.POLICY, ResolvedBy.ERASED, ResolvedBy.RETIRED}  # see test_ends.py
     assert all(statuses["resolved", ended] >= 5 for ended in ends), statuses
     assert all(statuses[status, None] >= 30 for status in ("firing", "escalated")), statuses
     rules = Counter(reason["rule"] for alert in alerts for reason in alert["reasons"])
     assert all(rules[rule.label] >= 20 for rule in Rule), rules
     notes = sum((one.notes for one in found), Counter[str]())
-    assert all(notes[note] >= 100 for note in EventNote), notes
+    assert all(notes[note] >= 100 for note in set(EventNote) - {EventNote.ERASED}), notes
     assert len({reason for one in found for _, _, _, reason in one.dead_letters}) >= 6
     assert any(one.halts for one in found)
 
@@ -291,7 +291,8 @@ def test_months_of_a_company_among_bad_records_end_alike_in_every_output_reject_
     records = besieged(seed, start_ms, world.partitions)
     auditor = audit(records, **world._asdict())
     assert differences(run_core(records, **world._asdict()), auditor) == []
-    assert {reason for _, _, _, reason in auditor.dead_letters} == {reason.value for reason in RejectReason}
+    reasons = {reason.value for reason in RejectReason} - {RejectReason.TOO_MANY_ACCOUNTS}
+    assert {reason for _, _, _, reason in auditor.dead_letters} == reasons
     assert {change["model"] for change in auditor.score_changes} == {"retention", "told"}
     assert auditor.notes["duplicate"]
     assert auditor.disengagements

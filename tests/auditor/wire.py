@@ -152,7 +152,11 @@ REQUIRED: dict[Input, dict[str, Callable[[Any], bool]]] = {
 }
 IN_EVERY_EVENT = {"event_id": is_text, "account_id": is_text, "occurred_at": is_instant}
 OPTIONAL: dict[Input, dict[str, Callable[[Any], bool]]] = {
-    Input.ACCOUNT_FACTS: {"author": optional(is_text), "expires_at": optional(is_instant)},
+    Input.ACCOUNT_FACTS: {
+        "author": optional(is_text),
+        "expires_at": optional(is_instant),
+        "erase": is_truth,
+    },
     Input.LOGINS: {"user_id": optional(is_text), "method": is_text, "success": is_truth},
     Input.TICKETS: {
         "user_id": optional(is_text),

@@ -26,7 +26,7 @@ from schemas.errors import StateError
 from schemas.reasons import Rule
 from schemas.records import Chunk, parts
 from schemas.topics import Input, Output
-from streams import accounts
+from streams import foreign
 from streams import layout as lay
 from streams.conditions import holds
 from streams.layout import STATE_VERSION
@@ -802,11 +802,16 @@ def test_a_layout_s_fingerprint_depends_on_what_its_cells_mean(monkeypatch: pyte
     assert shipped().layout.fingerprint != before
 
 
+def read_all(partition: Partition, program: Program) -> None:
+    for read in partition.accounts.foreign.read(program.layout):
+        partition.accounts._put(*read)
+
+
 @pytest.mark.parametrize("at_once", [64, 2_000])
 def test_rows_wait_as_they_are_and_are_migrated_some_at_a_time(
     events: Events, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(accounts, "MIGRATED_AT_ONCE", at_once)
+    monkeypatch.setattr(foreign, "MIGRATED_AT_ONCE", at_once)
     old, new = shipped(models=["retention"]), shipped(**SHIPPED)
     rows = rows_of(whole(until(events, 20), old))[1]
     count = 2_000
@@ -819,12 +824,12 @@ def test_rows_wait_as_they_are_and_are_migrated_some_at_a_time(
         waiting, _ = tracemalloc.get_traced_memory()
         assert waiting < 200 * count, "a row that waits is held, not copied"
         partition.load([LAYOUT + old.layout.fingerprint], [describe(old.layout)])
-        partition.accounts._migrate()
+        read_all(partition, new)
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert len(partition.accounts) == count
-    assert not partition.accounts._foreign
+    assert not partition.accounts.foreign._waiting
     above = peak - after
     assert above < 500 * count if at_once == 64 else above > 1_000 * count, f"{above} bytes above the end"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import pytest
 
@@ -14,7 +14,10 @@ from schemas.reasons import ResolvedBy
 from schemas.topics import Output
 from schemas.words_en import ENGLISH
 from schemas.words_es import SPANISH
-from streams.wording import many, number_text, sentence, summary
+from streams.wording import ENDS, many, number_text, sentence, summary
+
+if TYPE_CHECKING:
+    from schemas.words import Words
 
 SINCE: Final = "2026-03-28T00:00:00.000Z"
 
@@ -329,7 +332,20 @@ def test_several_reasons_are_told_one_after_another() -> None:
 
 def test_every_rule_has_its_sentence_here_and_every_end_its_words() -> None:
     assert {type(reason) for reason, _ in OPEN} == set(get_args(Reason))
-    assert {reason for _, reason, _ in OVER} == set(ResolvedBy)
+    assert {reason for _, reason, _ in OVER} == set(ResolvedBy) - set(ENDS)
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "words", "text"),
+    [
+        (ResolvedBy.ERASED, ENGLISH, "Resolved (the account was erased)."),
+        (ResolvedBy.RETIRED, ENGLISH, "Resolved (the account was retired)."),
+        (ResolvedBy.ERASED, SPANISH, "Resuelto (se borró la cuenta)."),
+        (ResolvedBy.RETIRED, SPANISH, "Resuelto (se retiró la cuenta)."),
+    ],
+)
+def test_of_an_account_that_ended_only_that_is_told(ended_by: ResolvedBy, words: Words, text: str) -> None:
+    assert summary([], ended_by, words) == text
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from streams.change_text import ChangeText
 from streams.layout import NONE
 from streams.measured import metric_text
 from streams.plan import compile_program
-from streams.wording import CATALOGUES, summary
+from streams.wording import CATALOGUES, ENDS, summary
 from tests.core.conftest import Machine, company
 from tests.core.test_wording import OPEN, OVER
 from tests.scenarios.timeline import facts, run
@@ -183,7 +183,8 @@ def test_every_message_is_used(words: Words) -> None:
         summary([reason], None, heard)
     for reason, ended_by, _ in OVER:
         summary([reason], ended_by, heard)
-    summary([], OVER[0][1], heard)
+    for ended_by in (OVER[0][1], *ENDS):
+        summary([], ended_by, heard)
     for metric in metrics():
         metric_text(metric, heard)
     for name in known_models(None):

@@ -9,7 +9,7 @@ ruler below goes on with the same timeline. Everything else is a lane:
 
 - what happens, at noon of its day, at the full hour, or at noon of the first days of its week:
   `login` and `visit` (x, or how many; by weeks on how many days), `users` (how many, each with an id of its own),
-  `cancel` and `upgrade` (x, A by an administrator), `opened` (how many tickets, each with an id of its own),
+  `cancel` and `upgrade` (x, A by an administrator), `erase` (x), `opened` (how many tickets, each with an id of its own),
   tickets `T1`.. (o opened, c commented, e escalated, r resolved, R reopened),
   payments `P1`.. (d due, s succeeded, f failed, r refunded, D disputed), and facts: a value at its column, - deletes it;
 - what comes out, all of it: `score` and `band` of the first model, a value at the column of each change sent; rules by
@@ -63,6 +63,7 @@ COUNTED: Final[dict[str, Tree]] = {
     "users": {"type": "login"},
     "visit": {"type": "page_visit", "path": "/app"},
     "opened": {"type": "ticket", "action": "opened"},
+    "erase": {"type": "facts", "facts": {}, "erase": True},
 }
 """Lanes whose marks may be numbers."""
 OUTCOMES: Final = {*RULES, "score", "band", "severity"}

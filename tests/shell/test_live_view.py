@@ -92,7 +92,7 @@ def test_the_view_shows_changes_and_a_disagreement_in_words() -> None:
     change = msgspec.to_builtins(OUTPUT_EXAMPLES[Output.SCORE_CHANGES])
     line = picture.take(Output.SCORE_CHANGES, change)
     assert line == f"2026-03-28T00:00 acme {change['summary']}"
-    picture.view(msgspec.json.encode(view("globex", HEALTHY, CRITICAL)))
+    picture.view("globex", msgspec.json.encode(view("globex", HEALTHY, CRITICAL)))
     console = Console(width=200)
     with console.capture() as shown:
         console.print(picture.render(1.0, 2))

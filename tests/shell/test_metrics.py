@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     import pytest
 
 STATE = PartitionState(
-    behind_s=1.5, queued=7, halted=True, accounts=9, held=2, waiting=4, stalled=frozenset({Input.LOGINS})
+    behind_s=1.5,
+    queued=7,
+    halted=True,
+    accounts=9,
+    accounts_max=36,
+    held=2,
+    waiting=4,
+    stalled=frozenset({Input.LOGINS}),
 )
 
 
@@ -90,6 +97,20 @@ def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
     assert value(metrics, "lag", input="logins") == 0
+
+
+def test_a_partition_that_is_nearly_full_is_told_once_until_it_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    for accounts in (89, 90, 95, 80, 91):
+        metrics.on_state(3, STATE._replace(accounts=accounts, accounts_max=100))
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(":")[0] for line in said] == [
+        "partition 3 has 90 of at most 100 accounts",
+        "partition 3 has 91 of at most 100 accounts",
+    ]
+    assert value(metrics, "accounts_share", partition="3") == 0.91
 
 
 def test_a_recovery_says_how_far_it_is_while_there_is_more_to_read(caplog: pytest.LogCaptureFixture) -> None:
