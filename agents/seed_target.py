@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError as Answer
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from agents.changelog import HOLDER_PREFIX, ChangelogReader, holder_key
+from agents.clients import TRANSACTION_TIMEOUT_MS as CLAIM_TIMEOUT_MS
 from agents.clients import Connection, transactional_producer
 from agents.commit import Committer, DeliveryTopics
 from agents.ownership import Ownership, TransactionFence
@@ -207,15 +208,33 @@ class Hold:
             StateError: somebody wrote to them since it was looked.
             BrokerError: the broker does not answer.
         """
-        connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
         try:
-            producer = await transactional_producer(connection, self._id, TRANSACTION_TIMEOUT_MS)
-            self._committer = Committer(producer, DeliveryTopics(topic, {}), NullObserver())
+            self._committer = await self._started(self._id, TRANSACTION_TIMEOUT_MS)
         except KafkaError as error:
             raise _lost(self._settings, error) from error
+        try:
+            await self._claim()
+        except BaseException as error:
+            await self._committer.stop()
+            raise self._told(error) from error
+        return self
+
+    async def _started(self, transactional_id: str, timeout_ms: int) -> Committer:
+        connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
+        producer = await transactional_producer(connection, transactional_id, timeout_ms)
+        return Committer(producer, DeliveryTopics(topic, {}), NullObserver())
+
+    async def _claim(self) -> None:
+        """Put the key of the producer that is to write into all partitions, as ``ownership.py`` says.
+
+        By another one with a short timeout: what a process that is killed here leaves open names no holder yet, so nobody
+        can cut it off, and whoever comes next waits until it has timed out.
+        """
+        connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
+        claimant = await self._started(f"{self._id}-claim", CLAIM_TIMEOUT_MS)
         ownership = Ownership(
             self._id,
-            self._committer,
+            claimant,
             fence=TransactionFence(connection),
             open_changelog=lambda: ChangelogReader(connection, topic),
             new_partition=lambda number: Partition(
@@ -225,11 +244,9 @@ class Hold:
         )
         try:
             await ownership.acquire(set(range(self._partitions)))
-            self._require_nothing_loaded(ownership)
-        except BaseException as error:
-            await self._committer.stop()
-            raise self._told(error) from error
-        return self
+        finally:
+            await claimant.stop()
+        self._require_nothing_loaded(ownership)
 
     def _require_nothing_loaded(self, ownership: Ownership) -> None:
         if any(holding.records_loaded for holding in ownership.holdings.values()):

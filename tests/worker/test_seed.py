@@ -185,21 +185,23 @@ class Seeding:
         except KafkaException:  # the topic was made a moment ago
             return dict.fromkeys(range(PARTITIONS), 0)
 
-    def open_in(self) -> int:
-        """Return in how many partitions rows lie that are not committed."""
+    def open_in(self, records: int = 1) -> int:
+        """Return in how many partitions so many records or more lie that are not committed."""
         stable = self.ends(IsolationLevel.READ_COMMITTED)
-        return sum(end - stable[number] > 10 for number, end in self.ends().items())
+        return sum(end - stable[number] >= records for number, end in self.ends().items())
 
     def stop_when(self, reached: str) -> None:
-        """Stop the process when it ``holds`` the partitions, or has its one transaction ``open``."""
+        """Stop the process when it ``claims`` the partitions, when it ``holds`` them, or has its transaction ``open``."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.communicate()
             self.process.send_signal(signal.SIGSTOP)
             time.sleep(SLICE_S)
+            if reached == "claims" and self.open_in():
+                return
             if reached == "holds" and min(self.ends().values()) > 0 and not self.open_in():
                 return
-            if reached == "open" and self.open_in() > PARTITIONS // 2:
+            if reached == "open" and self.open_in(10) > PARTITIONS // 2:
                 return
             self.process.send_signal(signal.SIGCONT)
             time.sleep(SLICE_S)
@@ -217,11 +219,11 @@ def another(kafka: KafkaServer, tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
-@pytest.mark.parametrize("reached", ["holds", "open"])
+@pytest.mark.parametrize("reached", ["claims", "holds", "open"])
 def test_a_seed_that_was_killed_is_repeated_and_ends_by_every_byte_like_one_that_was_not(
     bench: Bench, another: Bench, tmp_path: Path, reached: str
 ) -> None:
-    recording = record(accounts=1_500, days=4, seed=7)
+    recording = record(accounts=1_500, days=2, seed=7)
     write(recording, tmp_path / "history.jsonl")
     seeding = Seeding(bench, str(tmp_path / "history.jsonl"))
     seeding.stop_when(reached)
