@@ -394,7 +394,7 @@ def test_a_pin_hides_no_metric() -> None:
 #   without enough evidence nothing is known of before; with a category that the table leaves out neither
 def test_before_is_not_told_without_evidence_and_of_a_table_that_leaves_a_category_out() -> None:
     some = component(
-        "csm", metric={"feature": "fact", "source": "csm_sentiment"}, table={"good": 100, "poor": 0}
+        "csm", metric={"feature": "fact", "source": "csm_sentiment"}, table={"good": 100, "poor": 20}
     )
     told = [
         facts("0 12:00", nps=40, csm_sentiment="neutral"),
@@ -404,8 +404,8 @@ def test_before_is_not_told_without_evidence_and_of_a_table_that_leaves_a_catego
     ]
     assert summaries(*told, until="5 00:00", models=[fine(component("nps"), some)]) == [
         "test none -> 40 (insufficient evidence -> low): NPS 40 (+40).",
-        "test 40 -> 20 (low -> low): NPS 40 (-20).",
-        "test 20 -> none (low -> insufficient evidence).",
+        "test 40 -> 30 (low -> low): NPS 40 (-20), judgement of its customer-success manager poor (+10).",
+        "test 30 -> none (low -> insufficient evidence).",
         "test none -> 50 (insufficient evidence -> high): NPS 50 (+50).",
     ]
 
