@@ -150,9 +150,19 @@ def test_an_override_and_a_zone_of_an_erased_account_are_not_those_of_its_next_l
         until="7",
         models=[NPS],
         erased_days=1,
+        rules={"never_started": {"days": 1}},
     )
     assert story.scores[-1] == "5 12:00 30 low by fact"
     assert story.view["facts"] == {"nps": 30}
+    assert [message[:5] for message in story.messages] == ["1 00:", "3 12:", "6 00:"]
+
+
+def test_a_fact_of_an_erased_account_is_not_measured_in_its_next_life() -> None:
+    story = run(
+        facts("0 12:00", nps=30), erasure("1 12:00"), login("3 12:00"), until="4", models=[NPS], erased_days=1
+    )
+    assert story.scores == ["0 12:00 30 low by fact"]
+    assert story.view["scores"][0]["score"] is None
 
 
 # --- retirement ----------------------------------------------------------------------------------------------------
