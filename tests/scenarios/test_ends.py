@@ -50,6 +50,20 @@ def test_an_erasure_resolves_what_is_open_and_leaves_nothing() -> None:
     assert [instant(change["effective_at"]) for change in story.changes][-1] < "30"
 
 
+#   beside every other message stands what the account is worth by the model `value`
+def test_the_last_message_does_not_tell_the_account_s_value() -> None:
+    worth = model(component("nps"), model="value", min_change=0.001)
+    story = run(
+        login("0 12:00"),
+        facts("0 12:00", nps=30),
+        erasure("20 12:00"),
+        until="21",
+        models=[LOGINS, worth],
+        rules=CAP,
+    )
+    assert [message["value"] for message in story.alerts] == [30, None]
+
+
 #   nothing is open: nobody is told anything
 def test_an_erasure_of_an_account_that_nobody_was_told_of_is_silent() -> None:
     story = run(login("0 12:00"), erasure("1 12:00"), until="9", models=[LOGINS])
