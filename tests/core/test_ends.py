@@ -192,6 +192,15 @@ def test_a_row_that_waits_under_another_layout_ends_as_well(program: Program, ot
     assert owner(program, log).there == ["b"]
 
 
+def test_an_erasure_under_a_policy_of_fewer_days_shortens_nothing(program: Program) -> None:
+    log = owner(program).take(erasure("acme", 1)).changelog
+    heir = owner(limited(program, erased_days=0), log)
+    heir.take(erasure("acme", 2), event("acme", 30.9))
+    assert heir.there == []
+    heir.take(event("acme", 31.1))
+    assert heir.there == ["acme"]
+
+
 # --- snapshots -----------------------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,20 @@ def test_an_erasure_resolves_what_is_open_and_leaves_nothing() -> None:
     assert [instant(change["effective_at"]) for change in story.changes][-1] < "30"
 
 
+#   beside every other message stands what the account is worth by the model `value`
+def test_the_last_message_does_not_tell_the_account_s_value() -> None:
+    worth = model(component("nps"), model="value", min_change=0.001)
+    story = run(
+        login("0 12:00"),
+        facts("0 12:00", nps=30),
+        erasure("20 12:00"),
+        until="21",
+        models=[LOGINS, worth],
+        rules=CAP,
+    )
+    assert [message["value"] for message in story.alerts] == [30, None]
+
+
 #   nothing is open: nobody is told anything
 def test_an_erasure_of_an_account_that_nobody_was_told_of_is_silent() -> None:
     story = run(login("0 12:00"), erasure("1 12:00"), until="9", models=[LOGINS])
@@ -150,9 +164,19 @@ def test_an_override_and_a_zone_of_an_erased_account_are_not_those_of_its_next_l
         until="7",
         models=[NPS],
         erased_days=1,
+        rules={"never_started": {"days": 1}},
     )
     assert story.scores[-1] == "5 12:00 30 low by fact"
     assert story.view["facts"] == {"nps": 30}
+    assert [message[:5] for message in story.messages] == ["1 00:", "3 12:", "6 00:"]
+
+
+def test_a_fact_of_an_erased_account_is_not_measured_in_its_next_life() -> None:
+    story = run(
+        facts("0 12:00", nps=30), erasure("1 12:00"), login("3 12:00"), until="4", models=[NPS], erased_days=1
+    )
+    assert story.scores == ["0 12:00 30 low by fact"]
+    assert story.view["scores"][0]["score"] is None
 
 
 # --- retirement ----------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def send(bench: Bench, *events: dict[str, Any], at_ms: int) -> None:
     producer = bench.producer()
     for number, event in enumerate(events):
         kind = Input.ACCOUNT_FACTS if "facts" in event else Input.LOGINS
-        told = {"event_id": f"{at_ms} {number}", "occurred_at": at_ms} | event
+        told = {"event_id": f"{at_ms} {number} {event['account_id']}", "occurred_at": at_ms} | event
         topic = bench.topic(INPUT_TOPICS[kind].name)
         producer.produce(topic, json.dumps(told).encode(), event["account_id"].encode())
     assert producer.flush(30) == 0
