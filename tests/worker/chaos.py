@@ -39,7 +39,7 @@ START_AGAIN_S: Final = 0.5
 STOP_WITHIN_S: Final = 20.0
 """A worker that was told to stop is killed after so long."""
 LOOK_S: Final = 0.05
-AIM_S: Final = 2.0
+AIM_S: Final = 5.0
 """So long a kill waits for an open transaction."""
 WORK_WITHIN_S: Final = 40.0
 """A blow waits so long for a worker that owns something and goes on."""
@@ -279,7 +279,8 @@ class Chaos:
                 process.send_signal(signal.SIGCONT)
                 time.sleep(SLICE_S)
                 process.send_signal(signal.SIGSTOP)
-                if sum(self._bench.held_open(name).values()) >= OPEN_RECORDS_MIN:
+                held = self._bench.held_open(name) if self._bench.open_now(name) else {}
+                if sum(held.values()) >= OPEN_RECORDS_MIN:
                     return True
         except KafkaException:  # the broker is not there
             return False

@@ -196,7 +196,7 @@ class Bench:
         while time.monotonic() < deadline:
             time.sleep(SLICE_S if self.owned(name) else STILL_S)
             self.workers[name].send_signal(signal.SIGSTOP)
-            if self._open(name) and sum((held := self.held_open(name)).values()) >= OPEN_RECORDS_MIN:
+            if self.open_now(name) and sum((held := self.held_open(name)).values()) >= OPEN_RECORDS_MIN:
                 at_ms = time.time_ns() // 1_000_000
                 self.kill(name)
                 left = dict(self.held_open(name).items() & held.items())
@@ -229,12 +229,13 @@ class Bench:
 
     def held_open(self, name: str) -> dict[int, int]:
         """Return the records of the worker's changelog partitions in a transaction that does not move."""
-        before = self._open(name)
+        before = self.open_now(name)
         time.sleep(STILL_S)
-        still = before & self._open(name)
+        still = before & self.open_now(name)
         return {number: end - stable for number, end, stable in sorted(still)}
 
-    def _open(self, name: str) -> set[tuple[int, int, int]]:
+    def open_now(self, name: str) -> set[tuple[int, int, int]]:
+        """Return (partition, end, where open work begins) of the worker's changelog partitions with open work."""
         ends, stable = self._ends_of(name), self._ends_of(name, IsolationLevel.READ_COMMITTED)
         return {(number, end, stable[number]) for number, end in ends.items() if stable[number] < end}
 

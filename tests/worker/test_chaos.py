@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
-SECONDS: Final = float(os.environ.get("LATIDO_TEST_CHAOS_SECONDS") or "25")
+SECONDS: Final = float(os.environ.get("LATIDO_TEST_CHAOS_SECONDS") or "20")
 SEED: Final = int(os.environ.get("LATIDO_TEST_CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
 ACCOUNTS: Final = round(max(20, 0.6 * SECONDS))
 PARTITIONS: Final = 6
