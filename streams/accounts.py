@@ -263,8 +263,7 @@ class Accounts:
         """Return the changelog records of the rows that are to be written."""
         changed = np.nonzero(self.cells.changed & WRITTEN)[0]
         self.cells.changed[changed] &= EVALUATED
-        is_there = self.cells.i64[changed, NOW] != UNSET
-        return self.packed(changed[is_there])
+        return self.packed(changed[self.cells.i64[changed, NOW] != UNSET])
 
     def take_ended(self) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of the accounts that have ended since rows were last taken; before these are."""
@@ -370,7 +369,8 @@ class Accounts:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
         for read in self.foreign.read(self.program.layout):
-            self.cells.changed[self._put(*read)] = STALE
+            rows = self._put(*read)  # cells may be others after it
+            self.cells.changed[rows] = STALE
         facts = len(self.program.facts)
         for row, known in self.cold.items():
             for name in known.keys() & self._slots.keys():
