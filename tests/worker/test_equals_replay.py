@@ -32,6 +32,7 @@ SLOWLY: Final = {"max_events_per_s": 2.5 * ACCOUNTS, "commit_interval_ms": 1_000
 """Each worker until the last blow has fallen: so that there is work left, and much of it in each transaction."""
 FAIL_STOP: Final = 13
 PAUSE_S: Final = 14.0
+STARTED_WITHIN_S: Final = 90.0
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +55,10 @@ def test_through_kills_a_long_pause_and_rebalances_the_outputs_equal_the_replay(
     kills = [bench.kill_in_a_transaction("w1")]
     bench.start("w1", **SLOWLY)
     bench.start("w3", **SLOWLY)
-    bench.read(18)
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while not (bench.owned("w1") and bench.owned("w3")):  # else nobody takes over while w2 is paused
+        bench.read(0.5)
+        assert time.monotonic() < deadline, bench.log("w3")
     bench.pause_with_uncommitted("w2", events=10)
     bench.read(PAUSE_S)
     bench.workers["w2"].send_signal(signal.SIGCONT)
