@@ -192,6 +192,16 @@ def test_a_row_that_waits_under_another_layout_ends_as_well(program: Program, ot
     assert owner(program, log).there == ["b"]
 
 
+def test_an_erasure_that_is_sent_twice_is_taken_once(program: Program) -> None:
+    heard = Heard()
+    machine = Owner(limited(program, erased_days=0), partition=0, partitions=1, observer=heard)
+    machine.take(event("acme", 0), erasure("acme", 1), event("acme", 2))
+    batch = machine.take(erasure("acme", 1))
+    assert heard.notes == [{EventNote.DUPLICATE: 1}]
+    assert machine.there == ["acme"]
+    assert not [key for key, _ in batch.changelog if key == b"acme"]
+
+
 def test_an_erasure_under_a_policy_of_fewer_days_shortens_nothing(program: Program) -> None:
     log = owner(program).take(erasure("acme", 1)).changelog
     heir = owner(limited(program, erased_days=0), log)
