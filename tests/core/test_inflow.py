@@ -272,6 +272,12 @@ def test_a_policy_that_names_no_input_ends_the_wait_and_forgets_what_was_counted
     told.inflow.take(events(told.hour + 2, 1), 0)
     told.inflow.load(INFLOW + b":1", None)
     assert not told.inflow.take(events(told.hour + 9, 1), 0), "it begins anew"
+    flowing = week()
+    flowing.inflow.follow(off, 0)
+    assert flowing.notices() == []
+    assert [key for key, _ in flowing.inflow.take_changed()] == [INFLOW], (
+        "of hours that nobody wrote nothing is deleted"
+    )
 
 
 def test_an_input_that_a_policy_adds_is_known_from_the_next_hour_on() -> None:
@@ -303,27 +309,31 @@ def at_ms(body: bytes) -> float:
     return datetime.fromisoformat(occurred_at).timestamp() * 1000
 
 
-def made(guard: Tree | None) -> Program:
+def made(guard: Tree | None, **rules: Tree) -> Program:
     base = load_program("default")
-    tree = base.policy.model_dump() | {"stalled_sources": guard, "models": ["retention"], "rules": ALERTS}
+    tree = base.policy.model_dump() | {
+        "stalled_sources": guard,
+        "models": ["retention"],
+        "rules": ALERTS | rules,
+    }
     return compile_program(Policy.model_validate(tree), base.models[:1], base.zones)
 
 
 WATCHED: Final[Tree] = {"inputs": ["logins", "page-visits"], "expected_min": 20}
 
 
-@pytest.fixture(scope="module")
-def ordinary() -> Events:
-    return company(seed=4, accounts=60, days=56)
-
-
-@pytest.fixture(scope="module")
-def stalled(ordinary: Events) -> Events:
+def without(events: Events) -> Events:
+    """Return what is left of a company's events in the outage."""
     cut = (Input.LOGINS, Input.PAGE_VISITS)
     return {
         topic: [body for body in bodies if topic not in cut or not OUTAGE[0] <= at_ms(body) < OUTAGE[1]]
-        for topic, bodies in ordinary.items()
+        for topic, bodies in events.items()
     }
+
+
+@pytest.fixture(scope="module")
+def stalled() -> Events:
+    return without(company(seed=10, accounts=40, days=56))
 
 
 class Watching(Machine):
@@ -343,10 +353,10 @@ class _Heard(NullPartitionObserver):
 
 @pytest.fixture(scope="module")
 def whole(stalled: Events) -> list[bytes]:
-    watching = Watching(made(WATCHED), stalled)
+    watching = Watching(made(WATCHED, band_drop={}), stalled)
     found = watching.run(random.Random(0), commit=0.01, rows_max=50_000)
     waits = watching.heard.waits
-    assert waits.began > 3 < waits.in_vain, waits
+    assert min(waits) > 3, waits
     assert reasons_waiting(watching.partition.accounts) == 0
     return found
 
@@ -358,22 +368,23 @@ def silent(values: list[bytes]) -> set[str]:
     return {each["account_id"] for each in firing if each["reasons"][0]["rule"] == "silence"}
 
 
-def test_an_outage_makes_few_silent_with_the_guard_and_many_without(
-    ordinary: Events, stalled: Events, whole: list[bytes]
-) -> None:
-    def told(events: Events) -> set[str]:
-        return silent(Machine(made(None), events).run(random.Random(0), commit=0.01, rows_max=50_000))
+@pytest.mark.timeout(400)
+def test_an_outage_makes_nobody_silent_with_the_guard_and_some_without() -> None:
+    """Of 100 accounts under a budget of twelve false alarms a year: four are told silent who would not have been, or none."""
 
-    really = told(ordinary)
-    unguarded, guarded = told(stalled) - really, silent(whole) - really
-    assert (len(unguarded), len(guarded)) == (0, 0)
+    def told(guard: Tree | None, events: Events) -> set[str]:
+        return silent(Machine(made(guard), events).run(random.Random(0), commit=0.01, rows_max=50_000))
+
+    ordinary = company(seed=10, accounts=100, days=56)
+    really, outage = told(None, ordinary), without(ordinary)
+    assert (len(told(None, outage) - really), len(told(WATCHED, outage) - really)) == (4, 0)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_where_it_crashes_changes_nothing_of_what_waits(
     stalled: Events, whole: list[bytes], seed: int
 ) -> None:
     for crash in (0.0, 0.1):
-        cut = Machine(made(WATCHED), stalled).run(random.Random(seed), crash=crash)
+        cut = Machine(made(WATCHED, band_drop={}), stalled).run(random.Random(seed), crash=crash)
         assert by_account(cut) == by_account(whole)
