@@ -17,6 +17,7 @@ from streams.layout import (
     KNOWN_ACTIVE,
     KNOWN_RINGS,
     KNOWN_USERS,
+    LAST_ACTIVE,
     LAST_ACTIVE_DAY,
     NEVER,
     PAYMENTS,
@@ -29,6 +30,7 @@ from streams.layout import (
     UNSET,
 )  # fmt: skip
 from streams.metrics import NO_VALUE, age_days, fact, start_day
+from streams.muting import unseen_ms
 from streams.plan import (
     AT_LEAST,
     BASELINE,
@@ -106,11 +108,18 @@ def note_risk_visit(cells: Cells, plan: Plan, row: int, t: int, admin: int) -> N
 
 
 @kernel
-def silence_day(cells: Cells, plan: Plan, row: int, rule: int) -> int:
+def silence_day(cells: Cells, plan: Plan, row: int, rule: int, now: int) -> int:
     """Return the first local day on which a silence by days is too long; the account was active once."""
+    unseen = unseen_ms(plan, int64(cells.i64[row, LAST_ACTIVE]), now, DAY_MS) // DAY_MS
     if rule == SILENCE:
-        return alarm_day(cells, plan, row)
-    return int64(int64(cells.u16[row, LAST_ACTIVE_DAY]) + plan.rules[rule, LIMIT_DAYS] + 1)
+        return alarm_day(cells, plan, row) + unseen
+    return int64(int64(cells.u16[row, LAST_ACTIVE_DAY]) + plan.rules[rule, LIMIT_DAYS] + 1 + unseen)
+
+
+@kernel
+def silence_ms(cells: Cells, plan: Plan, row: int, now: int) -> int:
+    """Return the instant from which a silence by hours is too long."""
+    return alarm_ms(cells, plan, row) + unseen_ms(plan, int64(cells.i64[row, LAST_ACTIVE]), now, 1)
 
 
 @kernel
@@ -119,8 +128,8 @@ def is_silent(cells: Cells, plan: Plan, row: int, rule: int, now: int) -> bool:
     if cells.u16[row, LAST_ACTIVE_DAY] == NEVER:
         return False
     if rule == SILENCE and plan.scalars[HOURLY]:
-        return now >= alarm_ms(cells, plan, row)
-    return int64(cells.u16[row, DAY]) >= silence_day(cells, plan, row, rule)
+        return now >= silence_ms(cells, plan, row, now)
+    return int64(cells.u16[row, DAY]) >= silence_day(cells, plan, row, rule, now)
 
 
 @kernel

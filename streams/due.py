@@ -19,6 +19,7 @@ from streams.conditions import (
     account_kind,
     first_late_day,
     silence_day,
+    silence_ms,
     trouble_begins,
 )  # fmt: skip
 from streams.days import DAY_MS, start_of_day
@@ -59,7 +60,6 @@ from streams.plan import (
     TICKET_STATES,
     ZONE_FACT,
 )  # fmt: skip
-from streams.rhythm import alarm_ms
 from streams.slots import FORGOTTEN_MS, PENDING, WORSE, at_ms
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def silences_due(cells: Cells, plan: Plan, row: int, due: int, now: int) -> int:
         if plan.rules[rule, SINCE_SLOT] < 0:
             continue
         if rule == SILENCE and plan.scalars[HOURLY]:
-            due = sooner(due, alarm_ms(cells, plan, row), now)
+            due = sooner(due, silence_ms(cells, plan, row, now), now)
         else:
-            due = due_day(cells, plan, row, due, silence_day(cells, plan, row, rule), now)
+            due = due_day(cells, plan, row, due, silence_day(cells, plan, row, rule, now), now)
     return due
 
 

@@ -17,7 +17,6 @@ from schemas.policy import INFLOW_WEEKS_MAX
 from schemas.reasons import Status, Trouble
 from schemas.topics import INPUT_TOPICS, Input
 from streams.clock import NEVER_MS
-from streams.control import KEPT_MS
 from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
 from streams.notices import Notice
 from streams.plan import HOUR_MS
@@ -31,6 +30,9 @@ INFLOW: Final = b"\0inflow"
 """The key of what is kept of all inputs; followed by a colon and an input's rank: its closed hours."""
 WEEK_HOURS: Final = 168
 LOOK_BACK_HOURS: Final = 24
+KEPT_MS: Final = 400 * 24 * HOUR_MS
+WAITS_MAX: Final = 64
+"""How long waits are kept that are over, and how many: their time is no silence."""
 KEPT_HOURS: Final = INFLOW_WEEKS_MAX * WEEK_HOURS + LOOK_BACK_HOURS
 UNKNOWN: Final = -1
 """An hour that was not seen whole. One that was stalled, with ``n`` events, is kept as ``-2 - n`` and no measure of others."""
@@ -189,7 +191,7 @@ class Inflow:
         """Let nothing wait any more for an input."""
         self._note(topic, source, Status.RESOLVED, source.end_ms)
         past = [*self._standing.past, (source.from_ms, source.end_ms)]
-        self._standing.past = [span for span in past if span[1] >= source.end_ms - KEPT_MS]
+        self._standing.past = [span for span in past if span[1] >= source.end_ms - KEPT_MS][-WAITS_MAX:]
         source.state = SPENT if source.state == STALLED else FLOWING
 
     def _note(self, topic: Input, source: _Source, status: Status, at_ms: int) -> None:

@@ -33,6 +33,17 @@ def guard_at(plan: Plan, now: int) -> int:
 
 
 @kernel
+def unseen_ms(plan: Plan, since: int, now: int, unit: int) -> int:
+    """Return for how long after ``since`` silences waited, up to ``now``, each wait rounded up to whole ``unit`` ms."""
+    total = int64(0)
+    for i in range(plan.guards.shape[0]):
+        if since < plan.guards[i, MUTE_FROM] and plan.guards[i, MUTE_END] <= now:
+            waited = plan.guards[i, MUTE_END] - plan.guards[i, MUTE_FROM]
+            total += -(-waited // unit) * unit
+    return total
+
+
+@kernel
 def told_at(cells: Cells, plan: Plan, row: int, now: int) -> int:
     """Return the next instant at which silences do not wait, or alerts are not muted, any more, if the account holds any."""
     due = int64(FOREVER)

@@ -6,22 +6,35 @@ came      60         5  60             F: 1000 * 5 < 100 * 60 thousandths ... is
 
 from __future__ import annotations
 
+import json
+import random
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from agents.observer import NullPartitionObserver, Waits
+from agents.partition import Partition
 from agents.program import load_program
 from schemas.policy import Policy
 from schemas.topics import Input
 from streams.events import EVENT_COLUMNS, EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
 from streams.inflow import INFLOW, WEEK_HOURS, Inflow
-from streams.plan import HOUR_MS
+from streams.intervals import reasons_waiting
+from streams.plan import HOUR_MS, compile_program
+from tests.core.conftest import START_MS, Machine, by_account, company
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from streams.notices import Notice
+    from streams.plan import Program
+    from tests.core.conftest import Events
+
+Tree = dict[str, Any]
 
 FIRST: Final = 490_000
 """An hour."""
@@ -175,11 +188,16 @@ def test_after_a_time_that_is_long_enough_silence_is_silence_until_it_was_back()
     assert told.came(60, 0).waits == [(169, 193), (230, 254)]
 
 
-def test_what_ended_long_ago_is_forgotten() -> None:
+@pytest.mark.parametrize(("name", "value"), [("KEPT_MS", 6 * DAY * HOUR_MS), ("WAITS_MAX", 1)])
+def test_what_ended_long_ago_is_forgotten_and_so_is_the_first_of_very_many(
+    name: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = week().came(0, *[60] * 30)
     assert len(told.waits) == 1
     told.came(*[60] * (6 * DAY), 0, *[60] * 4)
-    assert len(told.waits) == 1
+    assert len(told.waits) == 2
+    monkeypatch.setattr(f"streams.inflow.{name}", value)
+    told.came(*[60] * (5 * DAY), 0, *[60] * 4)
     assert told.waits[0][0] > 300
 
 
@@ -254,6 +272,12 @@ def test_a_policy_that_names_no_input_ends_the_wait_and_forgets_what_was_counted
     told.inflow.take(events(told.hour + 2, 1), 0)
     told.inflow.load(INFLOW + b":1", None)
     assert not told.inflow.take(events(told.hour + 9, 1), 0), "it begins anew"
+    flowing = week()
+    flowing.inflow.follow(off, 0)
+    assert flowing.notices() == []
+    assert [key for key, _ in flowing.inflow.take_changed()] == [INFLOW], (
+        "of hours that nobody wrote nothing is deleted"
+    )
 
 
 def test_an_input_that_a_policy_adds_is_known_from_the_next_hour_on() -> None:
@@ -266,3 +290,101 @@ def test_an_input_that_a_policy_adds_is_known_from_the_next_hour_on() -> None:
     told.inflow.take(events(after, 60), 0)
     assert told.inflow.reach(told_ms(after)) is True
     assert told.inflow.stalled == {Input.PAGE_VISITS}
+
+
+# --- an outage of a whole company ------------------------------------------------------------------------------------
+
+OUTAGE: Final = (START_MS + 40 * DAY * HOUR_MS + 9 * HOUR_MS, START_MS + 43 * DAY * HOUR_MS + 21 * HOUR_MS)
+"""84 hours from a Friday morning on in which neither log-ins nor page visits come."""
+ALERTS: Final = {
+    "silence": {"false_alarms_per_year": 12.0},
+    "decline": {},
+    "never_started": {},
+    "reengaged": {},
+}
+
+
+def at_ms(body: bytes) -> float:
+    occurred_at = json.loads(body)["occurred_at"]
+    return datetime.fromisoformat(occurred_at).timestamp() * 1000
+
+
+def made(guard: Tree | None, **rules: Tree) -> Program:
+    base = load_program("default")
+    tree = base.policy.model_dump() | {
+        "stalled_sources": guard,
+        "models": ["retention"],
+        "rules": ALERTS | rules,
+    }
+    return compile_program(Policy.model_validate(tree), base.models[:1], base.zones)
+
+
+WATCHED: Final[Tree] = {"inputs": ["logins", "page-visits"], "expected_min": 20}
+
+
+def without(events: Events) -> Events:
+    """Return what is left of a company's events in the outage."""
+    cut = (Input.LOGINS, Input.PAGE_VISITS)
+    return {
+        topic: [body for body in bodies if topic not in cut or not OUTAGE[0] <= at_ms(body) < OUTAGE[1]]
+        for topic, bodies in events.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def stalled() -> Events:
+    return without(company(seed=10, accounts=40, days=56))
+
+
+class Watching(Machine):
+    """Sums the reasons that waited."""
+
+    def _new(self) -> Partition:
+        self.heard = _Heard()
+        return Partition(self.program, partition=0, partitions=1, keyed=False, observer=self.heard)
+
+
+class _Heard(NullPartitionObserver):
+    waits = Waits(0, 0, 0)
+
+    def on_waits(self, partition: int, waits: Waits) -> None:
+        self.waits = Waits(*map(sum, zip(self.waits, waits, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def whole(stalled: Events) -> list[bytes]:
+    watching = Watching(made(WATCHED, band_drop={}), stalled)
+    found = watching.run(random.Random(0), commit=0.01, rows_max=50_000)
+    waits = watching.heard.waits
+    assert min(waits) > 3, waits
+    assert reasons_waiting(watching.partition.accounts) == 0
+    return found
+
+
+def silent(values: list[bytes]) -> set[str]:
+    """The accounts that were told silent from Easter on."""
+    told = [json.loads(value) for value in values if b"alert_id" in value]
+    firing = [each for each in told if each["status"] == "firing" and each["since"] > "2026-04-01"]
+    return {each["account_id"] for each in firing if each["reasons"][0]["rule"] == "silence"}
+
+
+@pytest.mark.timeout(400)
+def test_an_outage_makes_nobody_silent_with_the_guard_and_some_without() -> None:
+    """Of 100 accounts under a budget of twelve false alarms a year: four are told silent who would not have been, or none."""
+
+    def told(guard: Tree | None, events: Events) -> set[str]:
+        return silent(Machine(made(guard), events).run(random.Random(0), commit=0.01, rows_max=50_000))
+
+    ordinary = company(seed=10, accounts=100, days=56)
+    really, outage = told(None, ordinary), without(ordinary)
+    assert (len(told(None, outage) - really), len(told(WATCHED, outage) - really)) == (4, 0)
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 1 << 30))
+def test_how_the_input_is_cut_and_where_it_crashes_changes_nothing_of_what_waits(
+    stalled: Events, whole: list[bytes], seed: int
+) -> None:
+    for crash in (0.0, 0.1):
+        cut = Machine(made(WATCHED, band_drop={}), stalled).run(random.Random(seed), crash=crash)
+        assert by_account(cut) == by_account(whole)

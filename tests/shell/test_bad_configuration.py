@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agents.program import load_program
 from schemas import model_file, policy
 
 if TYPE_CHECKING:
@@ -92,6 +94,25 @@ def test_weights_that_do_not_add_up_are_refused_with_the_sum_that_was_found(tmp_
         ),
         ("activity: [login,", "activity: [logins,", "unknown activity 'logins'; known: login,"),
         ("policy: default", "policy: [", "not a YAML file"),
+        (
+            "inputs: [logins,",
+            "inputs: [login,",
+            "unknown input 'login'; known: logins, page-visits, payments, tickets",
+        ),
+        ("inputs: [logins,", "inputs: [logins, logins,", "an input is listed twice"),
+        (
+            "inputs: [logins,",
+            "inputs: [payments,",
+            "stalled_sources names payments, and none of its events is activity",
+        ),
+        (
+            "back_from: 0.5",
+            "back_from: 0.05",
+            "back_from 0.05 is below stalled_below 0.1; an input would be both",
+        ),
+        ("hold_days: 7", "hold_days: 29", "Input should be less than or equal to 28 (found 29)"),
+        ("factor: 4.0", "factor: 0.5", "Input should be greater than or equal to 1 (found 0.5)"),
+        ("brake: {", "brake: on #", "brake"),
     ],
 )
 def test_a_broken_policy_is_refused_with_what_is_allowed(
@@ -100,6 +121,17 @@ def test_a_broken_policy_is_refused_with_what_is_allowed(
     broken = tmp_path / "policy.yaml"
     broken.write_text(POLICY.read_text().replace(good, bad))
     assert message in latido("policy", "check", str(broken))
+
+
+@pytest.mark.parametrize("word", ["off", "null", "'off'"])
+def test_what_may_be_off_is_off_by_that_word(tmp_path: Path, word: str) -> None:
+    text = POLICY.read_text()
+    for name in ("stalled_sources", "brake"):
+        text = re.sub(rf"^{name}: .*$", f"{name}: {word}", text, flags=re.MULTILINE)
+    file = tmp_path / "policy.yaml"
+    file.write_text(text)
+    program = load_program(str(file))
+    assert (program.policy.stalled_sources, program.policy.brake) == (None, None)
 
 
 def test_a_policy_that_is_not_there_names_those_that_are() -> None:
