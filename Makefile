@@ -47,8 +47,9 @@ test: coverage other-tests ## Run all tests; on a real Kafka too where Java and 
 PARALLEL := -n auto --dist worksteal
 EDGES := tests/auditor/test_kernel_agrees.py::test_a_history_concentrated_on_edges_ends_alike_in_every_output_reject_and_note
 
+# The first test of each process waits for the compiler.
 compiled: $(VENV)/.dev ## Run the tests of the core and the auditor's edges compiled, with checked bounds
-	LATIDO_TEST_COMPILED=1 NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(PARALLEL) tests/core tests/scenarios tests/models/test_laws.py $(EDGES)
+	LATIDO_TEST_COMPILED=1 NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(PARALLEL) --timeout 300 tests/core tests/scenarios tests/models/test_laws.py $(EDGES)
 
 lint: $(VENV)/.dev ## Check style and format
 	$(BIN)/ruff check

@@ -166,8 +166,9 @@ def test_both_ends_of_an_age_belong_to_it() -> None:
 
 
 def test_an_end_that_is_left_out_has_no_limit() -> None:
-    old = run(facts("0 12:00", savings_pct=80), until="900 00:00", models=[one(age={"from_days": 800})])
-    young = run(facts("0 12:00", savings_pct=80), until="900 00:00", models=[one(age={"to_days": 800})])
+    told = facts("0 12:00", "999 12:00", savings_pct=80)
+    old = run(told, until="900 00:00", models=[one(age={"from_days": 800})])
+    young = run(told, until="900 00:00", models=[one(age={"to_days": 800})])
     assert moves(old) == ["0 12:00 - n/a by fact", "799 00:00 80 high by time"]
     assert moves(young) == ["0 12:00 80 high by fact", "800 00:00 - n/a by time"]
 
