@@ -56,7 +56,8 @@ def test_through_kills_a_long_pause_and_rebalances_the_outputs_equal_the_replay(
     bench.start("w1", **SLOWLY)
     bench.start("w3", **SLOWLY)
     deadline = time.monotonic() + STARTED_WITHIN_S
-    while not (bench.owned("w1") and bench.owned("w3")):  # else nobody takes over while w2 is paused
+    # Else nobody takes over from w2 while it is paused.
+    while not all("owns partitions" in bench.log(name) for name in ("w1", "w3")):
         bench.read(0.5)
         assert time.monotonic() < deadline, bench.log("w3")
     bench.pause_with_uncommitted("w2", events=10)
