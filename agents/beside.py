@@ -23,8 +23,7 @@ class Beside:
     """Keeps it as it was last written or read."""
 
     def __init__(self, partitions: int) -> None:
-        self.records: dict[bytes, bytes | None] = {}
-        """By key; None was deleted."""
+        self.records: dict[bytes, bytes] = {}
         self._partitions = partitions
 
     def complete(self, records: dict[bytes, bytes | None], program: Program) -> None:
@@ -33,11 +32,19 @@ class Beside:
         fixed = {META: meta, LAYOUT + layout.fingerprint: b""}
         for key in fixed.keys() - self.records.keys():
             records[key] = fixed[key] or describe(layout)
-        self.records |= records
+        for key, value in records.items():
+            self.keep(key, value)
+
+    def keep(self, key: bytes, value: bytes | None) -> None:
+        """Keep what is written or read; None was deleted."""
+        if value is None:
+            self.records.pop(key, None)
+        else:
+            self.records[key] = value
 
     def held(self) -> list[tuple[bytes, bytes]]:
         """Return what the changelog holds."""
-        return [(key, value) for key, value in self.records.items() if value is not None]
+        return list(self.records.items())
 
     def check_count(self, value: bytes) -> None:
         """Judge what the changelog says of the partition count.

@@ -329,7 +329,7 @@ class Partition:
             if key.startswith(PREFIX):
                 self._memory.load(key, value)
             elif key[0] == RESERVED:
-                self._beside.records[key] = value
+                self._beside.keep(key, value)
                 self._load_beside(key, value)
 
     def _load_beside(self, key: bytes, value: bytes | None) -> None:

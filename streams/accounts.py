@@ -365,7 +365,8 @@ class Accounts:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
         for read in self.foreign.read(self.program.layout):
-            self.cells.changed[self._put(*read)] = STALE
+            rows = self._put(*read)
+            self.cells.changed[rows] = STALE
         facts = len(self.program.facts)
         for row, known in self.cold.items():
             for name in known.keys() & self._slots.keys():
