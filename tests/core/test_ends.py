@@ -301,6 +301,14 @@ def test_the_memory_forgets_the_oldest_and_says_so_to_the_changelog(monkeypatch:
     assert all(key.startswith(ERASED) for key in log)
 
 
+def test_the_memory_forgets_what_is_over_for_90_days() -> None:
+    memory = Erased()
+    assert not memory.remember(b"a", 0)
+    assert not memory.remember(b"b", erased.FORGOTTEN_MS)
+    assert memory.remember(b"c", erased.FORGOTTEN_MS + 1)
+    assert memory.until_each([b"a", b"b"]) == [NOT_ERASED, erased.FORGOTTEN_MS]
+
+
 def test_a_forgotten_account_is_begun_by_what_is_late(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

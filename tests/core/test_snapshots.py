@@ -158,6 +158,7 @@ def through_a_file(owner: Partition, offset: int) -> Snapshot:
     last_days=st.integers(0, 8),
     seed=st.integers(0, 1 << 30),
 )
+@example(first=[0], tail=[1], commits=1, last_days=1, seed=0)
 @example(first=[0, 1], tail=[0, 1], commits=1, last_days=3, seed=1)
 @example(first=[0, 1], tail=[], commits=1, last_days=0, seed=1)
 @example(first=[1], tail=[], commits=2, last_days=3, seed=2)

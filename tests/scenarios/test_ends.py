@@ -179,6 +179,12 @@ def test_a_fact_of_an_erased_account_is_not_measured_in_its_next_life() -> None:
     assert story.view["scores"][0]["score"] is None
 
 
+def test_what_another_account_tells_after_a_fact_that_is_left_out_is_its_own() -> None:
+    other = facts("2 12:00", nps=70) | {"account_id": "other"}
+    story = run(erasure("0 12:00"), facts("1 12:00", nps=30), other, until="3", models=[NPS])
+    assert story.scores == ["2 12:00 70 high by fact"]
+
+
 # --- retirement ----------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +216,19 @@ def test_a_closed_account_retires(last: str | None, *, is_there: bool) -> None:
     story = run(*told, until="16 12:00", models=[LOGINS], retire={"closed_days": 10})
     assert ("acme" in story.views) == is_there
     assert story.alerts == []
+
+
+#   told late, on day 5, that it was closed on day 0: its three days are over, yet it is dropped at midnight, not as a fact
+#   expires at six in the evening
+@pytest.mark.parametrize(("until", "there"), [("5 23:59:59.999", True), ("6", False)])
+def test_an_account_that_is_closed_late_retires_at_midnight(until: str, *, there: bool) -> None:
+    other = facts("5 12:00", owner="ana") | {"account_id": "other"}
+    late = facts("0 13:00", expires="5 18:00", nps=30)
+    story = run(
+        login("0 12:00"), other, late, facts("0 13:00", kind="closed"),
+        until=until, models=[NPS], retire={"closed_days": 3},
+    )  # fmt: skip
+    assert ("acme" in story.views) == there
 
 
 @pytest.mark.parametrize(
