@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agents.commit import Pair
+    from agents.ownership import Fence
+    from agents.ports import Commit, DeliveryObserver
     from agents.settings import Settings
     from streams.plan import Program
 
@@ -193,6 +195,27 @@ def _inputs(settings: Settings) -> dict[Input, str]:
     return {topic: settings.topic_prefix + INPUT_TOPICS[topic].name for topic in Input}
 
 
+class _Claim(NullObserver):
+    """Cuts off who held the table before; who takes it after the own claim is a worker that started, and is left alone."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence, self._is_made = fence, False
+
+    def on_committed(self, commit: Commit) -> None:  # noqa: ARG002
+        """The claim stands."""
+        self._is_made = True
+
+    async def fence(self, transactional_id: str) -> None:
+        """Cut a former holder off.
+
+        Raises:
+            ProducerFenced: it is none: it took over.
+        """
+        if self._is_made:
+            raise ProducerFenced
+        await self._fence.fence(transactional_id)
+
+
 class Hold:
     """All partitions of the account table, held until they are written or left as they were."""
 
@@ -209,7 +232,7 @@ class Hold:
             BrokerError: the broker does not answer.
         """
         try:
-            self._committer = await self._started(self._id, TRANSACTION_TIMEOUT_MS)
+            self._committer = await self._started(self._id, TRANSACTION_TIMEOUT_MS, NullObserver())
         except KafkaError as error:
             raise _lost(self._settings, error) from error
         try:
@@ -219,10 +242,10 @@ class Hold:
             raise self._told(error) from error
         return self
 
-    async def _started(self, transactional_id: str, timeout_ms: int) -> Committer:
+    async def _started(self, transactional_id: str, timeout_ms: int, observer: DeliveryObserver) -> Committer:
         connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
         producer = await transactional_producer(connection, transactional_id, timeout_ms)
-        return Committer(producer, DeliveryTopics(topic, {}), NullObserver())
+        return Committer(producer, DeliveryTopics(topic, {}), observer)
 
     async def _claim(self) -> None:
         """Put the key of the producer that is to write into all partitions, as ``ownership.py`` says.
@@ -231,11 +254,12 @@ class Hold:
         can cut it off, and whoever comes next waits until it has timed out.
         """
         connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
-        claimant = await self._started(f"{self._id}-claim", CLAIM_TIMEOUT_MS)
+        claim = _Claim(TransactionFence(connection))
+        claimant = await self._started(f"{self._id}-claim", CLAIM_TIMEOUT_MS, claim)
         ownership = Ownership(
             self._id,
             claimant,
-            fence=TransactionFence(connection),
+            fence=claim,
             open_changelog=lambda: ChangelogReader(connection, topic),
             new_partition=lambda number: Partition(
                 self._program, partition=number, partitions=self._partitions
