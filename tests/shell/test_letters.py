@@ -14,8 +14,9 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from agents.cli import main
 from agents.dead_letter import dead_letter
+from agents.latest import Span, bounds_of
 from agents.letter_text import ADVICE, lateness, visible, whole_text
-from agents.letters import Lookup, letter_at, name_parts
+from agents.letters import ALL, Lookup, letter_at, name_parts
 from agents.partition import Partition
 from agents.program import load_program
 from agents.rejudge import Judged
@@ -114,7 +115,9 @@ class Application:
             }
         )  # fmt: skip
         places = [TopicPartition(topic, number, 0) for number in range(PARTITIONS)]
-        ends = {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        # Not what the consumer would be told: that is where an open transaction begins.
+        whole = bounds_of(self.settings.broker, [Span(topic, number, ALL) for number in range(PARTITIONS)])
+        ends = {number: end for (_, number), (_, end) in whole.items()}
         consumer.assign(places)
         found: list[Message] = []
         while ends:
@@ -122,8 +125,8 @@ class Application:
             assert message is not None, f"an open transaction before the ends {ends}"
             if message.error() is None:
                 found.append(message)
-            elif (message.offset() or 0) >= ends[message.partition() or 0]:
-                del ends[message.partition() or 0]
+            elif (message.offset() or 0) >= ends.get(message.partition() or 0, 0):
+                ends.pop(message.partition() or 0, None)
         consumer.close()
         return sorted(found, key=lambda each: (each.partition(), each.offset()))
 
