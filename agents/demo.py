@@ -52,6 +52,7 @@ PARTITIONS: Final = 4
 )
 def demo(seconds: float | None, broker: str | None, seed: int) -> None:
     """Run a simulated company through the real worker, with a live view. Ctrl-C ends it."""
+    end_as_by_ctrl_c()
     stage = None
     with ExitStack() as stack, suppress(KeyboardInterrupt):
         stage = Stage(stack, broker, seed)
@@ -59,6 +60,12 @@ def demo(seconds: float | None, broker: str | None, seed: int) -> None:
     if stage and (apart := stage.picture.disagreements.widest()):
         click.echo(f"two models disagree on {apart}")
     click.echo(stage.summary() if stage else "stopped before the view started")
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let a closed terminal and a termination end the demo as Ctrl-C does: with the processes that it started."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 class Stage:

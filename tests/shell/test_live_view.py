@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +26,33 @@ from tests.core.conftest import Machine, company
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SLEEPER = """
+import subprocess, sys, time
+from contextlib import ExitStack
+from agents.demo import end_as_by_ctrl_c
+end_as_by_ctrl_c()
+with ExitStack() as stack:
+    child = subprocess.Popen(["sleep", "60"])
+    stack.callback(child.kill)
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
 MODELS = [load_model(name) for name in ("retention", "health", "expansion")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_closed_terminal_leaves_no_process_behind(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as demo:
+        assert demo.stdout is not None
+        child = int(demo.stdout.readline())
+        demo.send_signal(number)
+        assert demo.wait(20) != 0
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text():
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.05)
 
 
 def score(model: str, points: float | None, band: str, **dimensions: float | None) -> ModelScore:
