@@ -55,7 +55,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKS_MAX = 52
 """Weeks of which the brake may know how often episodes fired."""
-INFLOW_WEEKS_MAX = 8
+INFLOW_WEEKS_MAX, HOLD_DAYS_MAX = 8, 28
 """Weeks for which the hours of an input are kept."""
 ACTIVE_DAYS_KEPT = 128
 """Days for which the set of active days is kept; windows of rules over it are shorter."""
@@ -272,7 +272,7 @@ class StalledSources(Strict):
     stalled_below: Share = 0.1
     back_from: Share = 0.5
     settle_hours: Annotated[int, Field(ge=0, le=168, strict=True)] = 24
-    hold_days: Annotated[int, Field(ge=1, le=28, strict=True)] = 7
+    hold_days: Annotated[int, Field(ge=1, le=HOLD_DAYS_MAX, strict=True)] = 7
     weeks: Annotated[int, Field(ge=1, le=INFLOW_WEEKS_MAX, strict=True)] = 6
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from schemas.policy import INFLOW_WEEKS_MAX
+from schemas.policy import HOLD_DAYS_MAX, INFLOW_WEEKS_MAX
 from schemas.reasons import Status, Trouble
 from schemas.topics import INPUT_TOPICS, Input
 from streams.clock import NEVER_MS
@@ -34,6 +34,8 @@ KEPT_MS: Final = 400 * 24 * HOUR_MS
 WAITS_MAX: Final = 64
 """How long waits are kept that are over, and how many: their time is no silence."""
 KEPT_HOURS: Final = INFLOW_WEEKS_MAX * WEEK_HOURS + LOOK_BACK_HOURS
+SETTLED_HOURS: Final = KEPT_HOURS + HOLD_DAYS_MAX * 24
+"""After so many hours without an event nothing is usual and nothing waits: of those that follow only the newest matter."""
 UNKNOWN: Final = -1
 """An hour that was not seen whole. One that was stalled, with ``n`` events, is kept as ``-2 - n`` and no measure of others."""
 NO_HOUR: Final = -1
@@ -144,11 +146,12 @@ class Inflow:
         if at_ms <= standing.reach_ms:
             return False
         standing.reach_ms = at_ms
-        while (
-            numbers is not None
-            and standing.hour != NO_HOUR
-            and (told_ms := (standing.hour + 1) * HOUR_MS + self._grace_ms) <= at_ms
-        ):
+        last, quiet = (at_ms - self._grace_ms) // HOUR_MS - 1, 0
+        while numbers is not None and standing.hour != NO_HOUR and standing.hour <= last:
+            quiet = 0 if any(source.open for source in standing.sources.values()) else quiet + 1
+            if quiet > SETTLED_HOURS:
+                standing.hour = max(standing.hour, last - KEPT_HOURS)
+            told_ms = (standing.hour + 1) * HOUR_MS + self._grace_ms
             for rank, source in standing.sources.items():
                 changed |= self._close(Input(rank), source, told_ms, numbers)
             standing.hour += 1

@@ -21,8 +21,9 @@ from agents.partition import Partition
 from agents.program import load_program
 from schemas.policy import Policy
 from schemas.topics import Input
+from streams import inflow
 from streams.events import EVENT_COLUMNS, EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
-from streams.inflow import INFLOW, WEEK_HOURS, Inflow
+from streams.inflow import INFLOW, KEPT_HOURS, SETTLED_HOURS, WEEK_HOURS, Inflow
 from streams.intervals import reasons_waiting
 from streams.plan import HOUR_MS, compile_program
 from tests.core.conftest import START_MS, Machine, by_account, company
@@ -388,3 +389,41 @@ def test_how_the_input_is_cut_and_where_it_crashes_changes_nothing_of_what_waits
     for crash in (0.0, 0.1):
         cut = Machine(made(WATCHED, band_drop={}), stalled).run(random.Random(seed), crash=crash)
         assert by_account(cut) == by_account(whole)
+
+
+@pytest.mark.parametrize("last", [0, 5, 60])
+@pytest.mark.parametrize("hours", [SETTLED_HOURS - 2, SETTLED_HOURS + KEPT_HOURS + 3, 30_000])
+def test_a_gap_of_years_ends_as_if_each_of_its_hours_had_been_closed(
+    monkeypatch: pytest.MonkeyPatch, hours: int, last: int
+) -> None:
+    """
+    came   60 60 ... last  nothing for 30,000 hours  60 60 ...
+    closed all of them, or the first and the last few thousand
+    """
+
+    def told() -> tuple[list[Notice], list[list[int]], dict[bytes, bytes | None]]:
+        source = Told(weeks=8, hold_days=28)
+        source.came(*[60] * WEEK_HOURS, last)
+        source.hour += hours
+        source.came(*[60] * (2 * WEEK_HOURS))
+        return source.notices(), source.inflow.guards().tolist(), dict(source.inflow.take_changed())
+
+    found = told()
+    monkeypatch.setattr(inflow, "SETTLED_HOURS", 10**9)
+    assert found == told()
+
+
+def test_a_gap_of_a_century_takes_no_longer_than_one_of_a_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[int] = []
+    close = Inflow._close
+
+    def counted(self: Inflow, *what: Any) -> bool:
+        closed.append(self._standing.hour)
+        return close(self, *what)
+
+    monkeypatch.setattr(Inflow, "_close", counted)
+    source = week()
+    closed.clear()
+    source.inflow.take(events(FIRST + 110 * 365 * 24, 1), 0)
+    assert len(closed) <= SETTLED_HOURS + KEPT_HOURS + 3
+    assert closed[-1] == FIRST + 110 * 365 * 24 - 2
