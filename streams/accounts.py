@@ -16,7 +16,6 @@ from streams.cells import (
     FACT_EXPIRES,
     FACT_VALUE,
     NO_FACT,
-    NOTE_OF,
     STALE,
     WRITTEN,
     Cells,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from schemas.events import AccountFacts
-    from schemas.reasons import EventNote
     from schemas.records import Snapshot
     from streams.clock import Clock
     from streams.plan import Program
@@ -246,12 +244,6 @@ class Accounts:
     def changed_bytes(self) -> int:
         """About how many bytes the changed rows take in the changelog, without their cold facts."""
         return int(np.count_nonzero(self.cells.changed & WRITTEN)) * self._rows.itemsize
-
-    def take_notes(self) -> dict[EventNote, int]:
-        """Return what was remarkable about events since the last call."""
-        noted = self.cells.notes.tolist()
-        self.cells.notes[:] = 0
-        return {note: noted[cell] for cell, note in NOTE_OF.items()} if any(noted) else {}
 
     def take_evaluated(self) -> list[int]:
         """Return the rows that were evaluated since the last call."""
