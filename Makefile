@@ -45,6 +45,8 @@ demo: $(VENV)/.run ## Run a simulated company through the real worker, with a li
 test: coverage other-tests ## Run all tests; on a real Kafka too where Java and Maven are present
 
 PARALLEL := -n auto --dist worksteal
+# Bugs planted into workers on a real Kafka, a minute each: `make chaos` runs them.
+PLANTED := tests/worker/test_planted.py
 EDGES := tests/auditor/test_kernel_agrees.py::test_a_history_concentrated_on_edges_ends_alike_in_every_output_reject_and_note
 
 # The first test of each process waits for the compiler.
@@ -73,7 +75,7 @@ coverage: $(VENV)/.dev ## Run the tests that must take every branch of the core,
 
 other-tests: $(VENV)/.dev ## Run the tests that `make coverage` does not run; one by one those on a real Kafka, where time matters
 	$(BIN)/python -m pytest $(PARALLEL) -m "not kafka" $(COVERING:%=--ignore=%) --deselect $(EDGES)
-	$(BIN)/python -m pytest -m kafka $(COVERING:%=--ignore=%)
+	$(BIN)/python -m pytest -m kafka $(COVERING:%=--ignore=%) --ignore=$(PLANTED)
 
 fuzz: $(VENV)/.dev ## Judge records and files that nobody would write (INPUTS=n)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
@@ -92,7 +94,8 @@ bench: $(VENV)/.dev ## Measure replay and worker beside a bare consumer
 chaos: $(VENV)/.dev ## Strike workers, network, disk and broker of a real Kafka (SECONDS=n; SEED=n: the same blows; ACCOUNTS=n)
 	LATIDO_REQUIRE_SERVERS=1 LATIDO_TEST_ACCOUNTS=$(or $(ACCOUNTS),270) \
 	  LATIDO_TEST_CHAOS_SECONDS=$(or $(SECONDS),300) LATIDO_TEST_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest \
-	  -o log_cli=true -o log_cli_level=INFO tests/worker/test_chaos.py tests/worker/test_equals_replay.py
+	  -o log_cli=true -o log_cli_level=INFO tests/worker/test_chaos.py tests/worker/test_equals_replay.py \
+	  $(PLANTED)
 
 faults: $(VENV)/.dev ## Simulate faults by seed (SEEDS=n: so many; SEED=n: replay one, every step told)
 	$(BIN)/python -m tests.faults $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
