@@ -279,6 +279,7 @@ class Partition:
                 control.take_hold(self._policies[0], self.merge.clock_ms)
                 unwritten = self.accounts.unwritten()
                 self._use(control.program)
+                self._settle()  # without a brake nothing waits from here on
                 self.accounts.cells.changed[unwritten] |= WRITTEN
                 self._adopting = True
         self._tell(messages)
@@ -287,12 +288,13 @@ class Partition:
         """Go on under a program, with the same accounts in the same rows."""
         if program is not self.accounts.program:
             self.accounts = self.accounts.under(program)
+        self.inflow.follow(program.policy, int(program.plan.scalars[IN_FORCE_FROM]))
+        self._heard(changed=True)  # first: what is due follows from how long silences waited
         self.accounts.loaded()
         self._decoder, self._decoders = Decoder(program, self.accounts, self._place), {}
         self.merge.grace_ms = program.policy.grace_s * 1000
         self._follow()
-        self.inflow.follow(program.policy, int(program.plan.scalars[IN_FORCE_FROM]))
-        self._heard(changed=True)
+        self._waiting = reasons_waiting(self.accounts)
 
     # -- batches out --------------------------------------------------------------------------------------------
 
@@ -390,7 +392,6 @@ class Partition:
         self.control.loaded()
         self._use(self.control.program)
         self._adopting = self.control.before is not None
-        self._waiting = reasons_waiting(self.accounts)
         self._memory.loaded()
         self.outbox.brake.loaded()
         self.outbox.views.waits = True

@@ -16,7 +16,6 @@ from streams.cells import (
     FACT_EXPIRES,
     FACT_VALUE,
     NO_FACT,
-    NOTE_OF,
     STALE,
     WRITTEN,
     Cells,
@@ -34,6 +33,7 @@ from streams.intervals import judge_at_ends, tell_at_ends
 from streams.kernel import adopt, rearm, sweep
 from streams.layout import NOW, UNSET, ZONE, template
 from streams.migration import describe
+from streams.plan import IN_FORCE_FROM
 from streams.roster import Roster
 from streams.stored import join_tail, join_values, read_tail, split_values
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from schemas.events import AccountFacts
-    from schemas.reasons import EventNote
     from schemas.records import Snapshot
     from streams.clock import Clock
     from streams.plan import Program
@@ -247,12 +246,6 @@ class Accounts:
         """About how many bytes the changed rows take in the changelog, without their cold facts."""
         return int(np.count_nonzero(self.cells.changed & WRITTEN)) * self._rows.itemsize
 
-    def take_notes(self) -> dict[EventNote, int]:
-        """Return what was remarkable about events since the last call."""
-        noted = self.cells.notes.tolist()
-        self.cells.notes[:] = 0
-        return {note: noted[cell] for cell, note in NOTE_OF.items()} if any(noted) else {}
-
     def take_evaluated(self) -> list[int]:
         """Return the rows that were evaluated since the last call."""
         evaluated = np.nonzero(self.cells.changed & EVALUATED)[0]
@@ -344,8 +337,9 @@ class Accounts:
         rows = self.roster.rows_for(keys)
         self._make_room()
         self._rows[rows], self.cells.known[rows] = block, known
-        for i, (facts, _) in tails.items():
-            self.cold[rows[i]] = facts
+        for row in rows:  # one that ended and began again between two commits has none of its facts of before
+            self.cold.pop(row, None)
+        self.cold |= {rows[i]: facts for i, (facts, _) in tails.items()}
         return rows
 
     def restore(self, saved: Snapshot) -> None:
@@ -368,7 +362,7 @@ class Accounts:
         Raises:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
-        for read in self.foreign.read(self.program.layout):
+        for read in self.foreign.read(self.program.layout, int(self.plan.scalars[IN_FORCE_FROM])):
             rows = self._put(*read)  # cells may be others after it
             self.cells.changed[rows] = STALE
         facts = len(self.program.facts)

@@ -24,6 +24,7 @@ from schemas.topics import Input
 from streams.events import EVENT_COLUMNS, EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
 from streams.inflow import INFLOW, WEEK_HOURS, Inflow
 from streams.intervals import reasons_waiting
+from streams.kernel import rearm
 from streams.plan import HOUR_MS, compile_program
 from tests.core.conftest import START_MS, Machine, by_account, company
 
@@ -388,3 +389,20 @@ def test_how_the_input_is_cut_and_where_it_crashes_changes_nothing_of_what_waits
     for crash in (0.0, 0.1):
         cut = Machine(made(WATCHED, band_drop={}), stalled).run(random.Random(seed), crash=crash)
         assert by_account(cut) == by_account(whole)
+
+
+def test_the_next_owner_awaits_silences_as_late_as_the_wait_made_them(stalled: Events) -> None:
+    """What is due is derived under the intervals in which silences waited: else an instant is thought to be over."""
+    end_ms = OUTAGE[1] + 3 * DAY * HOUR_MS
+    first = {topic: [body for body in bodies if at_ms(body) < end_ms] for topic, bodies in stalled.items()}
+    base = made(WATCHED)
+    rules = type(base.policy.rules).model_validate({"silence": ALERTS["silence"]})
+    policy = base.policy.model_copy(update={"rules": rules})
+    machine = Machine(compile_program(policy, base.models, base.zones), first)
+    machine.run(random.Random(0), commit=0.01, rows_max=50_000)
+    machine.take_over(random.Random(0))
+    accounts = machine.partition.accounts
+    assert len(accounts.plan.guards)
+    due = accounts.cells.due.copy()
+    rearm(accounts.cells, accounts.plan, len(accounts))
+    assert due.tolist() == accounts.cells.due.tolist()
