@@ -12,7 +12,7 @@ import click
 from agents.numba_cache import use_cache
 from agents.options import instant
 from agents.settings import Settings
-from schemas.reasons import RejectReason
+from schemas.reasons import EventNote, RejectReason
 from schemas.topics import INPUT_TOPICS
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ def _why(verdict: Verdict) -> str:
     judged = verdict.judged
     if judged is None:
         return "cannot be judged"
-    return "taken already" if judged.reason is None else str(judged.reason)
+    if judged.reason is None:
+        return "erased" if EventNote.ERASED in judged.notes else "taken already"
+    return str(judged.reason)
 
 
 def _meant(

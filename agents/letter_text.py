@@ -212,6 +212,7 @@ def letter_text(letter: Letter, value: bytes, original_ms: int | None, *, retrie
 
 MEANING: Final = {
     EventNote.DUPLICATE: "its event was taken already (its id or natural key is remembered), so it would change nothing",
+    EventNote.ERASED: "its account was erased, and what happened before that is left out, so it would change nothing",
     EventNote.TOO_LATE: "older than a window that is kept: what is beyond it is not counted",
     EventNote.LATE_FOR_RHYTHM: "older than the account's last activity: it is counted, the rhythm (of silence) leaves it out",
     EventNote.FUTURE_CLAMPED: "it was of the future when its record came: it counts as of then",
@@ -230,7 +231,7 @@ def verdict_text(verdict: Verdict) -> str:
         again = "the same reason again" if judged.reason == letter.reason else str(judged.reason)
         return f"{head}not sent, {again}: {visible(judged.detail)}"
     meanings = [meaning for note, meaning in MEANING.items() if note in judged.notes]
-    if EventNote.DUPLICATE in judged.notes:
+    if not verdict.is_sent:
         return f"{head}not sent, {meanings[0]}"
     where = f"to {visible(letter.topic)} partition {record.partition}"
     gone = [] if record.original else ["its record is gone: sent with the letter's time, without headers"]

@@ -177,8 +177,7 @@ class Partition:
         messages.tell_until(count)
         taken.rejects.extend(refusals(taken, self.accounts.keys))
         self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
-        self.merge.clock_ms = int(taken.clock.now_ms[0])
-        clock_ms = self.merge.clock_ms
+        clock_ms = self.merge.clock_ms = int(taken.clock.now_ms[0])
         self._heard(self.inflow.reach(clock_ms))
         is_running = clock_ms > NEVER_MS
         self._sweeping = is_running and not self.accounts.sweep(clock_ms, SWEEP_ROWS, count, messages.emit)
@@ -198,7 +197,7 @@ class Partition:
         self.merge.clock_ms = clock_ms
         self._heard(self.inflow.reach(clock_ms))
         messages = self._messages()
-        while not self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
+        while not self.accounts.sweep(clock_ms, SWEEP_ROWS, 0, messages.emit):
             pass
         self._tell(messages)
         self._settle()
@@ -279,6 +278,7 @@ class Partition:
                 control.take_hold(self._policies[0], self.merge.clock_ms)
                 unwritten = self.accounts.unwritten()
                 self._use(control.program)
+                self._settle()  # without a brake nothing waits from here on
                 self.accounts.cells.changed[unwritten] |= WRITTEN
                 self._adopting = True
         self._tell(messages)
@@ -287,20 +287,21 @@ class Partition:
         """Go on under a program, with the same accounts in the same rows."""
         if program is not self.accounts.program:
             self.accounts = self.accounts.under(program)
+        self.inflow.follow(program.policy, int(program.plan.scalars[IN_FORCE_FROM]))
+        self._heard(changed=True)  # first: what is due follows from how long silences waited
         self.accounts.loaded()
         self._decoder, self._decoders = Decoder(program, self.accounts, self._place), {}
         self.merge.grace_ms = program.policy.grace_s * 1000
         self._follow()
-        self.inflow.follow(program.policy, int(program.plan.scalars[IN_FORCE_FROM]))
-        self._heard(changed=True)
+        self._waiting = reasons_waiting(self.accounts)
 
     # -- batches out --------------------------------------------------------------------------------------------
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
         outputs = self.outbox.drain(self.accounts, self.clock_ms)
-        if ended := self.accounts.take_ended():
-            self._waiting = reasons_waiting(self.accounts)
+        ended = self.accounts.take_ended()
+        self._waiting = reasons_waiting(self.accounts) if ended else self._waiting
         records = ended + self._memory.take_changed()
         rows = self.accounts.take_changed()
         self.accounts.give_back(self.merge.awaited_rows)
@@ -313,8 +314,8 @@ class Partition:
             self._beside.complete(beside, self.accounts.program)
         records += beside.items()
         events, self._events, self._committed = self._events, 0, positions
-        wall_ms = self.outbox.wall_ms
-        behind_s = max(0, wall_ms - self.clock_ms) / 1000 if wall_ms > NEVER_MS < self.clock_ms else 0.0
+        is_known = self.outbox.wall_ms > NEVER_MS < self.clock_ms
+        behind_s = max(0, self.outbox.wall_ms - self.clock_ms) / 1000 if is_known else 0.0
         state = PartitionState(
             behind_s, self.queued, self.halted is not None, int(self.accounts.cells.there[0]),
             self.accounts.program.policy.accounts_max, self.outbox.brake.held, self._waiting, self.inflow.stalled,
@@ -390,7 +391,6 @@ class Partition:
         self.control.loaded()
         self._use(self.control.program)
         self._adopting = self.control.before is not None
-        self._waiting = reasons_waiting(self.accounts)
         self._memory.loaded()
         self.outbox.brake.loaded()
         self.outbox.views.waits = True

@@ -1,7 +1,7 @@
 """What would become of a rejected record now: the core itself judges it, on a throw-away copy of the committed state.
 
-Of each partition the copy holds the accounts that are asked about, the memory of ids, and how far the inputs are. An input
-that is halted goes on in the copy.
+Of each partition the copy holds the accounts that are asked about, how many others there are, the memory of ids, and how far
+the inputs are. An input that is halted goes on in the copy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streams.merge import POSITION, PROGRESS, Progress
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from agents.settings import Settings
     from schemas.reasons import EventNote, RejectReason
@@ -49,10 +49,22 @@ class Judged(NamedTuple):
 
 
 class _Heard(NullPartitionObserver):
-    """Keeps the notes of the event that is judged."""
+    """Keeps the notes of the event that is judged, and whether there was no room for its account."""
 
     def __init__(self) -> None:
         self.notes: set[EventNote] = set()
+        self.refused: RejectReason | None = None
+
+    def forget(self) -> None:
+        """Keep nothing of the events before."""
+        self.notes.clear()
+        self.refused = None
+
+    def on_step(
+        self, _partition: int, _events: Mapping[Input, int], rejects: Sequence[tuple[Input, RejectReason]]
+    ) -> None:
+        """Keep the reason of its dead letter."""
+        self.refused = rejects[-1][1] if rejects else self.refused
 
     def on_notes(self, _partition: int, notes: Mapping[EventNote, int]) -> None:
         """Keep them."""
@@ -65,14 +77,20 @@ class _State:
     def __init__(self, accounts: Collection[bytes]) -> None:
         self._accounts = accounts
         self.latest: dict[int, dict[bytes, bytes | None]] = {}
+        self.others: dict[int, set[int]] = {}
+        """Hashes of the other accounts that are there."""
         self.halts: list[Halt] = []
 
     def take(self, partition: int, keys: list[bytes], values: list[bytes | None]) -> None:
         """Take consecutive records."""
-        kept = self.latest.setdefault(partition, {})
+        kept, others = self.latest.setdefault(partition, {}), self.others.setdefault(partition, set())
         for key, value in zip(keys, values, strict=True):
             if key in self._accounts or (key[0] == RESERVED and not key.startswith(HOLDER_PREFIX)):
                 kept[key] = value
+            elif key[0] != RESERVED and value is None:
+                others.discard(hash(key))
+            elif key[0] != RESERVED:
+                others.add(hash(key))
 
     def lift_halts(self) -> None:
         """Let halted inputs go on, and remember where they stood."""
@@ -105,19 +123,21 @@ class Judge:
         state.lift_halts()
         self.halts = state.halts
         self._state = state.latest
-        self._machines: dict[int, tuple[Partition, Decoder, _Heard]] = {}
+        self._others = {partition: len(others) for partition, others in state.others.items()}
+        self._machines: dict[int, tuple[Partition, _Heard]] = {}
 
     def judge(self, topic: Input, key: bytes | None, value: bytes | None, stamp_ms: int, home: int) -> Judged:
         """Judge a record as if it came now with this timestamp; ``home`` is the partition of one without a key."""
         partition = home if key is None else partition_of(key, self._partitions)
-        machine, decoder, heard = self._machine(partition)
+        machine, heard = self._machine(partition)
         offset = machine.merge.queues[topic].offered + 1
         chunk = Chunk([key], [value], np.array([offset]), np.array([stamp_ms]))
-        decoded = decoder.decode(topic, chunk)
+        place = Place(partition, self._partitions, keyed=True)
+        decoded = Decoder(machine.accounts.program, machine.accounts, place).decode(topic, chunk)
         if decoded.rejects:
             (reject,) = decoded.rejects
             return Judged(partition, reject.reason, reject.detail)
-        heard.notes.clear()
+        heard.forget()
         now_ms = time.time_ns() // 1_000_000
         machine.offer(topic, chunk)
         for each in Input:
@@ -125,11 +145,14 @@ class Judge:
         while machine.step(STEP_ROWS) or machine.queued or machine.due_now():
             pass
         machine.drain()
+        if heard.refused is not None:
+            limit = machine.accounts.program.policy.accounts_max
+            return Judged(partition, heard.refused, f"the partition has {limit} accounts, as many as it may")
         return Judged(
             partition, notes=frozenset(heard.notes), late_ms=now_ms - int(decoded.columns[0, EVENT_TIME])
         )
 
-    def _machine(self, partition: int) -> tuple[Partition, Decoder, _Heard]:
+    def _machine(self, partition: int) -> tuple[Partition, _Heard]:
         if partition not in self._machines:
             heard = _Heard()
             machine = Partition(
@@ -138,9 +161,8 @@ class Judge:
             kept = self._state.get(partition, {})
             machine.load(list(kept), list(kept.values()))
             machine.loaded()
-            place = Place(partition, self._partitions, keyed=True)
-            decoder = Decoder(machine.accounts.program, machine.accounts, place)
-            self._machines[partition] = machine, decoder, heard
+            machine.accounts.cells.there[0] += self._others.get(partition, 0)
+            self._machines[partition] = machine, heard
         return self._machines[partition]
 
 

@@ -54,6 +54,10 @@ class Record(NamedTuple):
     original: bool
 
 
+IN_VAIN: Final = frozenset((EventNote.DUPLICATE, EventNote.ERASED))
+"""An event of which this is told changes nothing; one of an erased account would only be personal data once more."""
+
+
 class Verdict(NamedTuple):
     """What becomes of a letter; ``judged`` is None if it cannot be judged, which ``why`` then says."""
 
@@ -66,7 +70,7 @@ class Verdict(NamedTuple):
     def is_sent(self) -> bool:
         """Whether sending it changes anything."""
         judged = self.judged
-        return judged is not None and judged.reason is None and EventNote.DUPLICATE not in judged.notes
+        return judged is not None and judged.reason is None and not judged.notes & IN_VAIN
 
 
 def verdicts(

@@ -33,6 +33,7 @@ from streams.intervals import judge_at_ends, tell_at_ends
 from streams.kernel import adopt, rearm, sweep
 from streams.layout import NOW, UNSET, ZONE, template
 from streams.migration import describe
+from streams.plan import IN_FORCE_FROM
 from streams.roster import Roster
 from streams.stored import join_tail, join_values, read_tail, split_values
 
@@ -336,8 +337,9 @@ class Accounts:
         rows = self.roster.rows_for(keys)
         self._make_room()
         self._rows[rows], self.cells.known[rows] = block, known
-        for i, (facts, _) in tails.items():
-            self.cold[rows[i]] = facts
+        for row in rows:  # one that ended and began again between two commits has none of its facts of before
+            self.cold.pop(row, None)
+        self.cold |= {rows[i]: facts for i, (facts, _) in tails.items()}
         return rows
 
     def restore(self, saved: Snapshot) -> None:
@@ -360,7 +362,7 @@ class Accounts:
         Raises:
             StateError: a layout is not described, or an account's zone is none of the time zone database.
         """
-        for read in self.foreign.read(self.program.layout):
+        for read in self.foreign.read(self.program.layout, int(self.plan.scalars[IN_FORCE_FROM])):
             rows = self._put(*read)  # cells may be others after it
             self.cells.changed[rows] = STALE
         facts = len(self.program.facts)

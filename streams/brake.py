@@ -147,12 +147,13 @@ class Brake:
     # -- in and out ---------------------------------------------------------------------------------------------
 
     def take(self, said: Iterable[Said], numbers: Numbers | None) -> list[Said]:
-        """Take messages as they come; return those that go out at once: nothing of their accounts waits."""
+        """Take messages as they come; return those that go out at once: nothing of their accounts waits, or views end."""
         if numbers is None and not self._waiting:
             return list(said)
         out = []
         for each in said:
-            if each.key in self._waiting or (each.fires and each.place_ms > NEVER_MS):
+            waits = each.key in self._waiting or (each.fires and each.place_ms > NEVER_MS)
+            if waits and each.record.topic is not Output.ACCOUNTS:
                 self._wait(each)
             else:
                 out.append(each)
@@ -171,25 +172,27 @@ class Brake:
         return self._standing.numbers
 
     def settle(self, clock_ms: int, numbers: Numbers | None) -> list[Said]:
-        """Judge all that waits, once all instants up to the clock have fired; return what goes out now."""
+        """Judge all that waits up to the clock, once all instants up to it have fired; return what goes out now."""
         out: list[Said] = []
         if numbers is None:
             self._release_before(FOREVER, clock_ms, None, out)
             self._standing = _Standing(numbers=self._standing.numbers)
-        for number, said in sorted(self._take_unjudged(), key=_order):
+        for number, said in sorted(self._take_unjudged(clock_ms), key=_order):
             self._pass_to(said.place_ms, numbers, out)
             self._judge(number, said, numbers, out)
         self._pass_to(clock_ms, numbers, out)
-        for key in [key for key, waiting in self._waiting.items() if not waiting.held]:
+        for key in [key for key, waiting in self._waiting.items() if not (waiting.held or waiting.unjudged)]:
             del self._waiting[key]
         return out
 
-    def _take_unjudged(self) -> list[tuple[int, Said]]:
+    def _take_unjudged(self, clock_ms: int) -> list[tuple[int, Said]]:
+        """Return what has its place by the clock: that of a next owner has not come as far as the last one's."""
         found = []
         for key, waiting in self._waiting.items():
-            if waiting.unjudged:
-                found += waiting.unjudged
-                waiting.unjudged = []
+            later = [each for each in waiting.unjudged if each[1].place_ms > clock_ms]
+            if len(later) < len(waiting.unjudged):
+                found += waiting.unjudged[: len(waiting.unjudged) - len(later)]
+                waiting.unjudged = later
                 self._touched.add(key)
         return found
 

@@ -57,8 +57,8 @@ class Foreign:
         self._layouts |= newer._layouts
         self._waiting |= newer._waiting
 
-    def read(self, layout: Layout) -> Iterator[Migrated]:
-        """Return the waiting rows under a layout, some at a time; none waits any more.
+    def read(self, layout: Layout, from_ms: int) -> Iterator[Migrated]:
+        """Return the waiting rows under a layout, in force from ``from_ms`` on, some at a time; none waits any more.
 
         Raises:
             StateError: a layout is not described, or a value too short for it.
@@ -72,5 +72,5 @@ class Foreign:
                 raise unreadable(fingerprint, len(keys))
             for start in range(0, len(keys), MIGRATED_AT_ONCE):
                 some = {key: self._waiting.pop(key) for key in keys[start : start + MIGRATED_AT_ONCE]}
-                yield Migrated(some, *read_rows(described, some, layout))
+                yield Migrated(some, *read_rows(described, some, layout, from_ms))
         self._layouts.clear()

@@ -72,7 +72,7 @@ def unreadable(fingerprint: bytes, accounts: int) -> StateError:
 
 
 def read_rows(
-    described: Described, records: Mapping[bytes, bytes], layout: Layout
+    described: Described, records: Mapping[bytes, bytes], layout: Layout, from_ms: int
 ) -> tuple[Rows, npt.NDArray[np.uint16], dict[int, Tail]]:
     """Return rows under ``layout``, what they know (as ``migrate``) and their tails, of values under another layout.
 
@@ -86,11 +86,11 @@ def read_rows(
     for i, (_, told) in tails.items():
         for name, day in told.items():
             unknown[name][i] = day
-    return *migrate(described.columns, old, unknown, layout), tails
+    return *migrate(described.columns, old, unknown, layout, from_ms), tails
 
 
 def migrate(
-    old: Sequence[Column], rows: Rows, known: Mapping[str, Days], layout: Layout
+    old: Sequence[Column], rows: Rows, known: Mapping[str, Days], layout: Layout, from_ms: int
 ) -> tuple[Rows, npt.NDArray[np.uint16]]:
     """Return rows under ``layout`` and what they know.
 
@@ -99,6 +99,7 @@ def migrate(
         rows: (n,) of ``row_dtype(old)``.
         known: (n,) int64 by name of knowledge: the newest day of which something may not be known.
         layout: what is read now.
+        from_ms: since when its policy is in force, if it took hold: ordinals of models that come begin there.
 
     Returns:
         (n,) rows, and (n, knowledge) uint16 as in ``Cells.known``.
@@ -110,7 +111,8 @@ def migrate(
         before = _counterpart(column, was)
         if before is None:
             if column.name.endswith(CHANGES):
-                lived_s = _cells(rows, was["now"])[:, 0] // 1000 - ORDINAL_BASE_S
+                begin_ms = np.maximum(_cells(rows, was["now"])[:, 0], from_ms)
+                lived_s = begin_ms // 1000 - ORDINAL_BASE_S
                 _cells(new, column)[:, 0] = np.maximum(lived_s, 0)  # an account without an event begins at 1
         elif before._replace(offset=column.offset) == column:
             _cells(new, column)[:] = _cells(rows, before)

@@ -253,6 +253,25 @@ def test_half_judged_and_held_it_goes_on_in_the_next_owner() -> None:
     assert steps(crash=True) == steps(crash=False)
 
 
+def test_a_next_owner_judges_what_waits_no_sooner_than_its_clock_comes_there() -> None:
+    """Its clock may be behind the last one's, and what has its place before what waits fires again then."""
+    brake = learned(1)
+    brake.take([said("late", MONDAY + 9)], TIGHT)
+    assert send(brake, [], MONDAY + 5) == []
+    assert send(brake, [said("first", MONDAY + 7)], MONDAY + 8) == ["first"]
+    assert send(brake, [], MONDAY + 9) == []
+    assert brake.is_held(b"late", Output.DISENGAGEMENTS)
+    assert send(brake, [], MONDAY + HOUR_MS) == ["late"]
+
+
+def test_the_view_of_an_account_that_ends_is_taken_back_whatever_waits() -> None:
+    """Else it might be taken back after the first view of an account that begins again."""
+    brake = learned(1)
+    brake.take([said("a", MONDAY)], TIGHT)
+    nothing = Said(OutputRecord(Output.ACCOUNTS, b"a", b""), MONDAY + 1, is_standing=True, step=None)
+    assert brake.take([nothing], TIGHT) == [nothing]
+
+
 def test_what_was_written_of_an_account_is_deleted_when_nothing_waits_any_more() -> None:
     brake = learned(1)
     send(brake, [said("a", MONDAY), said("b", MONDAY)], MONDAY)

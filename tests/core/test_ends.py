@@ -186,6 +186,18 @@ def test_a_row_that_ends_and_begins_again_in_the_changelog_is_read_as_it_is_last
     assert heir.accounts.cold == {}
 
 
+def test_of_an_account_that_ends_and_begins_between_two_commits_the_next_owner_knows_no_fact_of_before(
+    program: Program,
+) -> None:
+    """There is no record without a value between its two rows."""
+    machine = owner(limited(program, erased_days=0))
+    log = machine.take(facts("acme", 0, nps=50, owner="ann")).changelog
+    again = machine.take(erasure("acme", 1), event("acme", 2)).changelog
+    assert (b"acme", None) not in again
+    for heir in (owner(program, log, again), owner(program, log + again)):
+        assert (heir.there, heir.accounts.cold) == (["acme"], {})
+
+
 def test_a_row_that_waits_under_another_layout_ends_as_well(program: Program, other: Program) -> None:
     machine = owner(other)
     log = machine.take(event("acme", 0), event("b", 0)).changelog + machine.take(erasure("acme", 1)).changelog

@@ -25,6 +25,7 @@ from streams import inflow
 from streams.events import EVENT_COLUMNS, EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
 from streams.inflow import INFLOW, KEPT_HOURS, SETTLED_HOURS, WEEK_HOURS, Inflow
 from streams.intervals import reasons_waiting
+from streams.kernel import rearm
 from streams.plan import HOUR_MS, compile_program
 from tests.core.conftest import START_MS, Machine, by_account, company
 
@@ -427,3 +428,20 @@ def test_a_gap_of_a_century_takes_no_longer_than_one_of_a_year(monkeypatch: pyte
     source.inflow.take(events(FIRST + 110 * 365 * 24, 1), 0)
     assert len(closed) <= SETTLED_HOURS + KEPT_HOURS + 3
     assert closed[-1] == FIRST + 110 * 365 * 24 - 2
+
+
+def test_the_next_owner_awaits_silences_as_late_as_the_wait_made_them(stalled: Events) -> None:
+    """What is due is derived under the intervals in which silences waited: else an instant is thought to be over."""
+    end_ms = OUTAGE[1] + 3 * DAY * HOUR_MS
+    first = {topic: [body for body in bodies if at_ms(body) < end_ms] for topic, bodies in stalled.items()}
+    base = made(WATCHED)
+    rules = type(base.policy.rules).model_validate({"silence": ALERTS["silence"]})
+    policy = base.policy.model_copy(update={"rules": rules})
+    machine = Machine(compile_program(policy, base.models, base.zones), first)
+    machine.run(random.Random(0), commit=0.01, rows_max=50_000)
+    machine.take_over(random.Random(0))
+    accounts = machine.partition.accounts
+    assert len(accounts.plan.guards)
+    due = accounts.cells.due.copy()
+    rearm(accounts.cells, accounts.plan, len(accounts))
+    assert due.tolist() == accounts.cells.due.tolist()

@@ -28,6 +28,7 @@ from schemas.records import Chunk, parts
 from schemas.topics import Input, Output
 from streams import foreign
 from streams import layout as lay
+from streams.clock import NEVER_MS
 from streams.conditions import holds
 from streams.layout import STATE_VERSION
 from streams.metrics import (
@@ -672,7 +673,7 @@ def test_a_column_that_stays_keeps_its_bytes_and_one_that_comes_is_as_in_a_fresh
 ) -> None:
     old, new, _ = PAIRS[pair]
     rows = rows_of(whole(until(events, 40), old))[1]
-    found, known = migrate(old.layout.columns, rows, {}, new.layout)
+    found, known = migrate(old.layout.columns, rows, {}, new.layout, NEVER_MS)
     fresh = lay.template(new.layout)
     was = {column.name: column for column in old.layout.columns}
     kept = 0
@@ -698,8 +699,8 @@ def test_a_column_that_stays_keeps_its_bytes_and_one_that_comes_is_as_in_a_fresh
 def test_there_and_back_again_keeps_every_cell_of_rings_that_only_got_longer(events: Events) -> None:
     short, long = measured(m("count", "logins", 14)), measured(m("count", "logins", 56))
     rows = rows_of(whole(until(events, 40), short))[1]
-    there, _ = migrate(short.layout.columns, rows, {}, long.layout)
-    back, known = migrate(long.layout.columns, there, {}, short.layout)
+    there, _ = migrate(short.layout.columns, rows, {}, long.layout, NEVER_MS)
+    back, known = migrate(long.layout.columns, there, {}, short.layout, NEVER_MS)
     assert back.tobytes() == rows.tobytes()
     assert not known[:, :-1].any()
     assert known[:, -1].all(), "what the model last sent was measured otherwise"
@@ -803,7 +804,7 @@ def test_a_layout_s_fingerprint_depends_on_what_its_cells_mean(monkeypatch: pyte
 
 
 def read_all(partition: Partition, program: Program) -> None:
-    for read in partition.accounts.foreign.read(program.layout):
+    for read in partition.accounts.foreign.read(program.layout, NEVER_MS):
         partition.accounts._put(*read)
 
 

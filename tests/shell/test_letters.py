@@ -19,11 +19,12 @@ from agents.letter_text import ADVICE, lateness, visible, whole_text
 from agents.letters import ALL, Lookup, letter_at, name_parts
 from agents.partition import Partition
 from agents.program import load_program
-from agents.rejudge import Judged
+from agents.rejudge import Judge, Judged
 from agents.retry import Record, Sender, Verdict
 from agents.settings import Settings
 from agents.topics import create_topics
 from schemas.errors import BrokerError
+from schemas.policy import Policy
 from schemas.reasons import RejectReason
 from schemas.records import Chunk
 from schemas.topics import INPUT_TOPICS, Input, Output, changelog_topic
@@ -31,6 +32,7 @@ from streams.decode import Decoder, Place
 from streams.events import Reject
 from streams.merge import HALT_AFTER
 from streams.murmur import partition_of
+from streams.plan import compile_program
 from tests.shell.test_commands import NOBODY
 
 if TYPE_CHECKING:
@@ -382,6 +384,36 @@ def test_what_becomes_of_an_event_is_told_from_the_committed_state(application: 
     ahead = verdict(visit(4, at_ms=NOW_MS + 1000), NOW_MS - 2 * DAY_MS)
     assert "it was of the future when its record came" in ahead
     assert "2 d" in ahead
+
+
+@pytest.mark.kafka
+def test_of_an_erased_account_nothing_is_sent_again(application: Application) -> None:
+    """It would be left out, and be personal data in the topic once more."""
+    machine = active(days=3)
+    body = {"event_id": "erase", "account_id": "acme", "occurred_at": NOW_MS, "facts": {}, "erase": True}
+    take(machine, Input.ACCOUNT_FACTS, json.dumps(body).encode(), 0, NOW_MS)
+    application.commit(machine)
+    name = application.reject(Input.PAGE_VISITS, ASTRAY, b"acme", visit(1, at_ms=NOW_MS - DAY_MS))
+    said = application.latido("retry", name, "--send")
+    assert "not sent, its account was erased, and what happened before that is left out" in said
+    assert "0 sent, 1 not (1 erased)." in said
+    assert sent(application, VISITS) == []
+
+
+@pytest.mark.kafka
+def test_for_whose_account_there_is_no_room_is_refused_again(application: Application) -> None:
+    machine = active(days=1)
+    application.commit(machine)
+    base = application.program
+    tree = base.policy.model_dump(mode="json") | {"accounts_max": 1}
+    program = compile_program(Policy.model_validate(tree), base.models, base.zones)
+    new = next(f"new{i}" for i in range(99) if partition_of(b"new%d" % i, PARTITIONS) == HOME)
+    judge = Judge(application.settings, program, PARTITIONS, {new.encode()})
+    judged = judge.judge(Input.PAGE_VISITS, new.encode(), visit(1, account=new), NOW_MS, HOME)
+    assert judged.reason is RejectReason.TOO_MANY_ACCOUNTS
+    assert "1 accounts" in judged.detail
+    again = Judge(application.settings, base, PARTITIONS, {new.encode()})
+    assert again.judge(Input.PAGE_VISITS, new.encode(), visit(1, account=new), NOW_MS, HOME).reason is None
 
 
 @pytest.mark.kafka
