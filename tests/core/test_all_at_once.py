@@ -26,8 +26,6 @@ from tests.core.test_end_laws import at_ms, erasure
 from tests.core.test_inflow import without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from streams.plan import Program
     from tests.core.conftest import Events, Machine
 
@@ -42,14 +40,14 @@ ALL_ON: Final[dict[str, Any]] = {
     "erased_days": 3,
     "accounts_max": 30,
 }
-LESS: Final = {
+LESS: Final[dict[str, Any]] = {
     "brake": None,
     "stalled_sources": None,
     "retire": None,
     "accounts_max": 25,
     "rules": {"silence": {}},
 }
-OTHER: Final = {"brake": {"factor": 2.0, "firings_min": 2, "weeks": 2}, "erased_days": 0}
+OTHER: Final[dict[str, Any]] = {"brake": {"factor": 2.0, "firings_min": 2, "weeks": 2}, "erased_days": 0}
 
 
 def tree(**changes: Any) -> dict[str, Any]:
@@ -129,10 +127,9 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_nothing(
 
 
 @pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three accounts a step, so that commits and crashes fall between those that have fired or adopted and the others."""
     monkeypatch.setattr("agents.partition.SWEEP_ROWS", 3)
-    return
 
 
 @pytest.mark.usefixtures("small_steps")
