@@ -68,6 +68,10 @@ ADVICE: Final[dict[str, Advice]] = {
         "a client whose default partitioner is not murmur2 (librdkafka and what is built on it: C, Python, Go, .NET, Ruby)",
         "set its partitioner (librdkafka: murmur2_random), see `latido doctor`; then retry: letters go where they belong",
     ),
+    RejectReason.TOO_MANY_ACCOUNTS: Advice(
+        "the partition has as many accounts as the policy allows: it has grown, or somebody makes up ids",
+        "raise accounts_max of the policy, let quiet accounts retire, or stop who makes up ids; then retry",
+    ),
 }
 UNKNOWN: Final = Advice(
     "a newer latido wrote this letter", "upgrade this one, or look the reason up in its docs/semantics.md"

@@ -177,7 +177,7 @@ class Partition:
         messages.tell_until(count)
         taken.rejects.extend(refusals(taken, self.accounts.keys))
         self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
-        clock_ms = self.merge.clock_ms = int(taken.clock.now_ms[0])
+        self.merge.clock_ms = clock_ms = int(taken.clock.now_ms[0])
         self._heard(self.inflow.reach(clock_ms))
         is_running = clock_ms > NEVER_MS
         self._sweeping = is_running and not self.accounts.sweep(clock_ms, SWEEP_ROWS, count, messages.emit)

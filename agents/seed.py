@@ -32,6 +32,7 @@ from agents.topics import check_topics
 from schemas.control import GoLive, control_key
 from schemas.errors import ConfigError
 from schemas.events import OCCURRED_AT_END_MS
+from schemas.reasons import RejectReason
 from schemas.topics import CONTROL, INPUT_TOPICS, Input
 from streams.control import ControlLine, read_control
 from streams.decode import instant_ms
@@ -185,8 +186,9 @@ class _Seeding(NamedTuple):
 
     @property
     def _rejected(self) -> int:
-        """Lines of the spools that were rejected."""
-        return self.rejects.counts.total() - self.rejects.unrouted
+        """Lines of the spools that were rejected, but for those that were taken and found no room."""
+        counts = self.rejects.counts
+        return counts.total() - self.rejects.unrouted - counts[RejectReason.TOO_MANY_ACCOUNTS]
 
     def _fold(self, number: int, control: Sequence[ControlLine], report: Report) -> Iterator[int]:
         """Fold the history of a partition and keep what is to be written."""

@@ -29,6 +29,7 @@ NOTES: Final = {
     EventNote.FUTURE_CLAMPED: "from the future, taken at the time of the others",
     EventNote.UNKNOWN_VALUE: "of an unknown action or status, taken as `other`",
     EventNote.AMOUNT_LEFT_OUT: "with an amount in another currency or none, not summed",
+    EventNote.ERASED: "of erased accounts, from before that, left out",
 }
 
 
@@ -56,14 +57,15 @@ class Report(NullPartitionObserver):
         self.accounts += len(rows)
         for topic, queue in machine.merge.queues.items():
             self.largest_ms[topic] = max(self.largest_ms[topic], queue.progress.largest_ms)
-        accounts = machine.accounts
+        accounts, is_held = machine.accounts, machine.outbox.brake.is_held
         for model, column in zip(accounts.program.models, accounts.plan.models[:, PRESENT_BAND], strict=True):
             codes, counts = np.unique(accounts.cells.u8[rows, column], return_counts=True)
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
                 self.bands[model.model][band_name(model, code)] += count
-        for number in range(len(STORIES)):
+        for number, story in enumerate(STORIES):
             mine = accounts.cells.u16[rows, OPEN].astype(np.int64) & (GOOD_NEWS if number else ~GOOD_NEWS)
             waits = np.isin(accounts.cells.u8[rows, HELD + number], (QUIET, HELD_FIRING))
+            waits |= np.array([is_held(accounts.keys[row], story.topic) for row in rows], bool)
             self.alerts_waiting += int(((mine != 0) & waits).sum())
             self.alerts_told += int(((mine != 0) & ~waits).sum())
             for rule in Rule:

@@ -337,9 +337,11 @@ class Accounts:
         rows = self.roster.rows_for(keys)
         self._make_room()
         self._rows[rows], self.cells.known[rows] = block, known
-        for row in rows:  # one that ended and began again between two commits has none of its facts of before
-            self.cold.pop(row, None)
-        self.cold |= {rows[i]: facts for i, (facts, _) in tails.items()}
+        for i, row in enumerate(rows):
+            if i in tails:
+                self.cold[row] = tails[i][0]
+            else:  # it may have ended and begun again between two commits
+                self.cold.pop(row, None)
         return rows
 
     def restore(self, saved: Snapshot) -> None:

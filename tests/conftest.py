@@ -24,6 +24,9 @@ from tests.servers.missing import ServerMissing, servers_required
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+for name in ("COLUMNS", "LINES"):  # a process of xdist is told of a terminal that it has not
+    os.environ.pop(name, None)
+
 # Read when numba is first imported, which no import above does.
 if os.environ.get("LATIDO_TEST_COMPILED") == "1":
     # A folder of this run: what was compiled with other checks or from other sources is never met.

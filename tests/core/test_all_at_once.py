@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agents.partition import Partition
 from agents.program import load_program
 from schemas.policy import Policy
 from schemas.topics import Input, Output
@@ -39,14 +40,14 @@ ALL_ON: Final[dict[str, Any]] = {
     "erased_days": 3,
     "accounts_max": 30,
 }
-LESS: Final[dict[str, object]] = {
+LESS: Final[dict[str, Any]] = {
     "brake": None,
     "stalled_sources": None,
     "retire": None,
     "accounts_max": 25,
     "rules": {"silence": {}},
 }
-OTHER: Final = {"brake": {"factor": 2.0, "firings_min": 2, "weeks": 2}, "erased_days": 0}
+OTHER: Final[dict[str, Any]] = {"brake": {"factor": 2.0, "firings_min": 2, "weeks": 2}, "erased_days": 0}
 
 
 def tree(**changes: Any) -> dict[str, Any]:
@@ -143,8 +144,25 @@ def test_a_crash_between_any_two_commits_changes_nothing(
 
 def test_of_erased_accounts_nothing_is_left(whole: Machine) -> None:
     """Neither rows nor what the brake held of them."""
-    held = {key: value for key, value in whole.changelog if value is not None}
-    held = {key: held[key] for key, value in dict(whole.changelog).items() if value is not None}
+    held = {key: value for key, value in dict(whole.changelog).items() if value is not None}
     there = {whole.partition.accounts.keys[row] for row in whole.partition.accounts.existing()}
     assert {key for key in held if key[0]} == there
     assert {key.removeprefix(BRAKE + b":") for key in held if key.startswith(BRAKE + b":")} <= there
+
+
+def test_what_is_saved_of_a_partition_is_what_its_changelog_holds(
+    everything: Program, whole: Machine
+) -> None:
+    """A seed and a snapshot hand on the rest of a partition as it is saved: brake, waits, erased accounts, control."""
+    saved = whole.partition.saved()
+    saved = saved._replace(rows=saved.rows.copy())
+    held = {key: value for key, value in dict(whole.changelog).items() if value is not None}
+    assert dict(saved.others) == {key: value for key, value in held.items() if not key[0]}
+    assert {key for key in saved.keys if key} == {key for key in held if key[0]}
+    heir = Partition(everything, partition=0, partitions=1, keyed=False)
+    heir.restore(saved)
+    heir.loaded()
+    assert heir.control.program.policy == whole.partition.control.program.policy
+    assert heir.outbox.brake.held == whole.partition.outbox.brake.held
+    assert heir.accounts.plan.guards.tolist() == whole.partition.accounts.plan.guards.tolist()
+    assert dict(heir.saved().others) == dict(saved.others)

@@ -9,6 +9,7 @@ next owners                                                     more days, the l
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,16 +64,22 @@ def programs() -> tuple[Program, Program]:
     )
     arr = component("arr", metric={"feature": "fact", "source": "arr"}, ramp=[[0, 0], [100_000, 100]])
     rules = default_policy()["rules"]
+    ends = {"retire": {"closed_days": None, "quiet_days": 5}, "erased_days": 2}
+    brake = {"factor": 1.0, "firings_min": 1, "weeks": 1}
+    guard = {"inputs": ["logins"], "expected_min": 1, "weeks": 1, "settle_hours": 12, "hold_days": 1}
+    held = default_policy(models=["test"], rules=rules, brake=brake, stalled_sources=guard, **ends)
     return (
-        program_of(default_policy(models=["test"], rules=rules), {"test": model(logins, arr)}),
-        program_of(default_policy(models=["test"], rules={}), {"test": model(logins, longer)}),
+        program_of(held, {"test": model(logins, arr)}),
+        program_of(default_policy(models=["test"], rules={}, erased_days=2), {"test": model(logins, longer)}),
     )
 
 
 class Changelog:
     """The changelog of a partition, and the owners who write to it one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, erased: frozenset[int] = frozenset()) -> None:
+        """On the days of ``erased`` one of the accounts is erased."""
+        self.erased = erased
         self.records: Log = []
         self.owner: Partition
         self.until_ms = START_MS
@@ -98,6 +105,16 @@ class Changelog:
                 self.take(some[::2], until_ms)
                 self.take(some[1::2], until_ms + 10_000)
                 self.take([], until_ms + 80_000)
+            if day in self.erased:
+                self.erase(f"acct-{day % 4:05}", START_MS + (day + 1) * DAY_MS - 1)
+
+    def erase(self, account: str, at_ms: int) -> None:
+        offset = self.owner.position(Input.ACCOUNT_FACTS) + 1
+        told = {"event_id": f"erase {at_ms}", "account_id": account, "facts": {}, "erase": True}
+        value = json.dumps(told | {"occurred_at": at_ms}).encode()
+        self.owner.offer(Input.ACCOUNT_FACTS, Chunk([None], [value], np.array([offset]), np.array([-1])))
+        self.let_it_be(at_ms + DAY_MS // 100)
+        self.records += self.owner.drain().changelog
 
     def take(self, events: list[SimulatedEvent], until_ms: int) -> None:
         owner = self.owner
@@ -123,16 +140,19 @@ def contents(log: Changelog) -> dict[str, Any]:
     """Return all that the present owner knows when it is as late as it was, by the names of accounts."""
     log.let_it_be(log.until_ms)
     owner, accounts = log.owner, log.owner.accounts
-    rows = range(len(accounts))
+    there = {row: accounts.keys[row] for row in accounts.existing()}
     accounts.cells.u8[: len(accounts), VIEW_DUE] = 0
     return {
-        "rows": {key: accounts._rows[row].tobytes() for row, key in enumerate(accounts.keys)},
-        "known": {key: accounts.cells.known[row].tolist() for row, key in enumerate(accounts.keys)},
-        "due": {key: int(accounts.cells.due[row]) for row, key in enumerate(accounts.keys)},
-        "facts": {accounts.keys[row]: accounts.cold.get(row, {}) for row in rows},
-        "fact cells": {key: accounts.cells.facts[row].tolist() for row, key in enumerate(accounts.keys)},
+        "rows": {key: accounts._rows[row].tobytes() for row, key in there.items()},
+        "known": {key: accounts.cells.known[row].tolist() for row, key in there.items()},
+        "due": {key: int(accounts.cells.due[row]) for row, key in there.items()},
+        "facts": {key: accounts.cold.get(row, {}) for row, key in there.items()},
+        "fact cells": {key: accounts.cells.facts[row].tolist() for row, key in there.items()},
         "stale": {accounts.keys[row] for row in np.nonzero(accounts.cells.changed & STALE)[0]},
-        "names": sorted(accounts.names),
+        "names": sorted(accounts.names[row] for row in there),
+        "erased": {key: int(accounts.cells.erased[row]) for row, key in there.items()},
+        "held": owner.outbox.brake.held,
+        "guards": accounts.plan.guards.tolist(),
         "positions": {topic: queue.progress for topic, queue in owner.merge.queues.items()},
         "ids": owner._memory.saved(),
         "ordinal": owner._memory._ordinal,
@@ -157,21 +177,23 @@ def through_a_file(owner: Partition, offset: int) -> Snapshot:
     commits=st.integers(1, 3),
     last_days=st.integers(0, 8),
     seed=st.integers(0, 1 << 30),
+    erased=st.frozensets(st.integers(0, DAYS), max_size=6),
 )
-@example(first=[0], tail=[1], commits=1, last_days=1, seed=0)
-@example(first=[0, 1], tail=[0, 1], commits=1, last_days=3, seed=1)
-@example(first=[0, 1], tail=[], commits=1, last_days=0, seed=1)
-@example(first=[1], tail=[], commits=2, last_days=3, seed=2)
+@example(first=[0], tail=[1], commits=1, last_days=1, seed=0, erased=frozenset())
+@example(first=[0, 1], tail=[0, 1], commits=1, last_days=3, seed=1, erased=frozenset({2, 5, 9, 10}))
+@example(first=[0, 1], tail=[], commits=1, last_days=0, seed=1, erased=frozenset())
+@example(first=[1], tail=[], commits=2, last_days=3, seed=2, erased=frozenset())
 def test_a_snapshot_and_the_tail_equal_the_whole_changelog(
     first: list[int],
     tail: list[int],
     commits: int,
     last_days: int,
     seed: int,
+    erased: frozenset[int],
 ) -> None:
     """Owners run either program, each for some days, the one that writes the snapshot perhaps none."""
     days = iter(range(DAYS))
-    chance, log = np.random.default_rng(seed), Changelog()
+    chance, log = np.random.default_rng(seed), Changelog(erased)
 
     def own(program: int, count: int) -> None:
         log.take_over(programs()[program])

@@ -99,7 +99,7 @@ def test_weights_that_do_not_add_up_are_refused_with_the_sum_that_was_found(tmp_
             "inputs: [login,",
             "unknown input 'login'; known: logins, page-visits, payments, tickets",
         ),
-        ("inputs: [logins,", "inputs: [logins, logins,", "an input is listed twice"),
+        ("inputs: [logins,", "inputs: [logins, logins,", "the input 'logins' is listed twice"),
         (
             "inputs: [logins,",
             "inputs: [payments,",

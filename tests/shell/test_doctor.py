@@ -149,7 +149,7 @@ def test_folder_policy_and_read_model_are_lines_of_their_own(tmp_path: Path) -> 
     assert code == 1
     assert lines["data folder"].startswith("problem: ")
     assert "Set LATIDO_DATADIR" in lines["data folder"]
-    assert "line 4: activity: unknown activity 'dancing'" in lines["policy"]
+    assert "line 4: activity.0: unknown activity 'dancing'" in lines["policy"]
     assert lines["redis"].startswith(
         "could not tell: redis: LATIDO_REDIS_URL is set, and this version has no"
     )

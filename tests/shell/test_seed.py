@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 import time
 import uuid
@@ -19,9 +20,12 @@ from pyarrow import parquet
 
 from agents.cli import main
 from agents.latest import Span, read_spans
+from agents.program import shipped
+from agents.seed_report import NOTES
 from agents.seed_target import require_fresh
 from agents.settings import PREFIX, Settings
 from agents.topics import create_topics, partition_counts
+from schemas.reasons import EventNote
 from schemas.topics import CONTROL
 from streams.merge import HALT_AFTER
 
@@ -226,6 +230,31 @@ def test_rejects_are_counted_and_told_with_their_lines_and_a_dry_run_writes_noth
     assert not read_spans(
         settings.broker, "look", [Span(settings.topic_prefix + CONTROL, 0, 10)], "read_uncommitted"
     )
+
+
+@pytest.mark.kafka
+def test_of_erased_accounts_and_of_those_without_room_it_is_told(
+    fresh: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each account alone in its partition leaves no room; who is refused was taken in the order, so nothing is left over."""
+    policy, path = tmp_path / "policy.yaml", tmp_path / "a.jsonl"
+    text = shipped("policies")["default"].read_text(encoding="utf-8")
+    policy.write_text(
+        re.sub(r"^accounts_max: \d+", "accounts_max: 1", text, flags=re.MULTILINE), encoding="utf-8"
+    )
+    monkeypatch.setenv(f"{PREFIX}POLICY", str(policy))
+    erasure = told_of("gone", 1) | {"erase": True}
+    strangers = [login(f"new{i}", 1.5) for i in range(20)]
+    path.write_bytes(lines(login("gone", 0), erasure, login("gone", 1.2), *strangers))
+    code, said = seed(fresh, path, "--dry-run")
+    assert code == 0, said
+    assert "2 accounts of 23 events up to 2026-01-02T12:00:00.000Z. Latest" in said
+    assert "1 events of erased accounts, from before that, left out (erased)." in said
+    assert "18 lines were rejected: too_many_accounts 18" in said
+
+
+def test_every_remarkable_event_has_words() -> None:
+    assert set(NOTES) == set(EventNote)
 
 
 @pytest.mark.kafka

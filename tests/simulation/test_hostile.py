@@ -34,7 +34,10 @@ def test_every_case_comes_as_often_as_every_other(records: list[HostileRecord]) 
 
 
 def test_every_reason_to_reject_is_provoked(records: list[HostileRecord]) -> None:
-    assert {record.expected for record in records} >= set(RejectReason)
+    of_records = set(RejectReason) - {
+        RejectReason.TOO_MANY_ACCOUNTS
+    }  # which depends on how many others there are
+    assert {record.expected for record in records} >= of_records
     assert {record.expected for record in records} >= {
         EventNote.DUPLICATE,
         EventNote.FUTURE_CLAMPED,
