@@ -52,6 +52,7 @@ def test_a_replay_compiled_in_another_process_writes_the_same_bytes(program: Pro
 def test_an_index_out_of_bounds_is_an_error(program: Program, where: str) -> None:
     accounts = Accounts(program)
     rows = len(accounts.cells.due)
+    accounts.cells.bytes[:] = accounts.cells.fresh  # nobody's rows are as memory was
     event = np.zeros((1, no_events().shape[1]), np.int64)
     event[0, EVENT_ROW] = rows
     calls = {
