@@ -232,7 +232,8 @@ class Inflow:
                 records.append((_key(rank), None))
                 self._written.remove(rank)
         self._touched.clear()
-        saved = msgspec.json.encode(self._standing)
+        hour_ms = self._standing.reach_ms // HOUR_MS * HOUR_MS  # whoever goes on from there comes to the same
+        saved = msgspec.json.encode(msgspec.structs.replace(self._standing, reach_ms=hour_ms))
         if saved != self._saved:
             self._saved = saved
             records.append((INFLOW, saved))

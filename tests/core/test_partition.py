@@ -70,6 +70,21 @@ def test_a_commit_between_offer_and_step_has_the_dead_letters_that_its_positions
     assert [dict(letter.headers)["latido_offset"] for letter in letters] == [b"3"]
 
 
+def test_a_partition_to_which_nothing_happens_writes_nothing_but_as_an_hour_ends(program: Program) -> None:
+    """Its clock moves with every poll; of that nothing has to be kept, for the next owner's does as well."""
+    machine = Partition(program, partition=0, partitions=1)
+    offer(machine, [LOGIN % (1, START_MS)])
+    moved = []
+    for minute in range(0, 130, 2):
+        for source in Input:
+            machine.end_reached(source, START_MS + machine.grace_ms + minute * 60_000)
+        while machine.step(10) or machine.due_now():
+            pass
+        if machine.drain().changelog:
+            moved.append(minute)
+    assert moved == [0, 60, 62, 120, 122], "an hour ends, and is judged a grace later"
+
+
 def written(program: Program) -> tuple[list[bytes], list[bytes | None]]:
     """Return the changelog of one account that was told a time zone and lives in it."""
     machine = Partition(program, partition=0, partitions=1)
