@@ -85,7 +85,7 @@ def test_a_worker_with_a_broken_policy_or_model_says_so_before_it_joins(
     policy.write_text("policy: mine\nversion: 1\nmodels: [ours]\nactivity: [login, dancing]\n")
     message = latido("worker", policy=policy, **where)
     assert message.returncode == 2
-    assert "line 4: activity.0: unknown activity 'dancing'; known: login" in message.stderr
+    assert "line 4: activity.1: unknown activity 'dancing'; known: login" in message.stderr
     assert "Traceback" not in message.stderr
     policy.write_text("policy: mine\nversion: 1\nmodels: [ours]\nactivity: [login]\n")
     (tmp_path / "ours.yaml").write_text("model: ours\nversion: one\n")
