@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,11 +14,6 @@ from agents.simulation.clocktext import instant_text
 from schemas.errors import ConfigError
 from schemas.events import ACCOUNT_ID_BYTES_MAX
 from schemas.topics import INPUT_TOPICS, Input
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-WRITE_TIMEOUT_S: Final = 10.0
 
 
 @click.group()
@@ -43,6 +37,7 @@ def erase(account: str, at_ms: int | None, author: str | None) -> None:
     What of it lies in the inputs and in what was written stays until retention deletes it; see docs/personal-data.md.
     """
     from agents.topics import check_topics
+    from agents.write_record import write_record
 
     key = account.encode("utf-8", "surrogatepass")
     if not 0 < len(key) <= ACCOUNT_ID_BYTES_MAX or any(character < " " for character in account):
@@ -53,7 +48,8 @@ def erase(account: str, at_ms: int | None, author: str | None) -> None:
     settings = Settings.load()
     check_topics(settings)
     at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    send_facts(settings, key, erasure(account, at_ms, author))
+    facts = INPUT_TOPICS[Input.ACCOUNT_FACTS].name
+    write_record(settings, facts, key, erasure(account, at_ms, author), undone="nothing was erased")
     click.echo(
         f"{account}: erased as of {instant_text(at_ms)}, as soon as its partition gets there. Tell those who keep copies of "
         "score changes, alerts or views too."
@@ -72,31 +68,3 @@ def erasure(account: str, at_ms: int, author: str | None) -> bytes:
         "author": author,
     }
     return json.dumps(told).encode()
-
-
-def send_facts(settings: Settings, key: bytes, value: bytes) -> None:
-    """Write a record to account-facts; return when the broker has it.
-
-    Raises:
-        BrokerError: it does not take it.
-    """
-    from confluent_kafka import KafkaException, Producer
-
-    from schemas.errors import BrokerError
-
-    topic, errors = settings.topic_prefix + INPUT_TOPICS[Input.ACCOUNT_FACTS].name, list[str]()
-    heard: Callable[..., None] = lambda error, _: errors.append(error.str()) if error else None  # noqa: E731
-    options = {"bootstrap.servers": settings.broker, "enable.idempotence": True, "log_level": 0}
-    options |= {"partitioner": "murmur2_random", "message.timeout.ms": int(WRITE_TIMEOUT_S * 1000)}
-    left = 0
-    try:
-        producer = Producer(options)
-        producer.produce(topic, value, key, on_delivery=heard)
-        left = producer.flush(WRITE_TIMEOUT_S)
-    except KafkaException as error:
-        errors.append(error.args[0].str())
-    if left or errors:
-        raise BrokerError(
-            f"nothing was erased: {settings.broker} did not take the record ({', '.join(errors) or 'no answer'}). "
-            f"Allow this client to write to {topic}, and try again."
-        )

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaException, Producer
 
 from agents.changelog import ChangelogReader
 from agents.clients import Connection
 from agents.control_log import RECORDS_MAX
 from agents.latest import Span, read_spans
 from agents.topics import check_topics
+from agents.write_record import write_record
 from schemas.control import CONTROL_BYTES_MAX, ActivatePolicy, ControlRecord, control_key
-from schemas.errors import BrokerError, ConfigError
+from schemas.errors import ConfigError
 from schemas.topics import CONTROL, INPUT_TOPICS, Input, changelog_topic
 from streams.control import ControlLine, read_control
 from streams.merge import POSITION, PROGRESS, Progress
 
 if TYPE_CHECKING:
     from agents.settings import Settings
-
-WRITE_TIMEOUT_S: Final = 10.0
 
 
 class Halt(NamedTuple):
@@ -50,22 +48,7 @@ def write_control(settings: Settings, record: ControlRecord) -> None:
             f"the policy with its models takes {len(value)} bytes, at most {CONTROL_BYTES_MAX} fit into the control topic. "
             "Shorten it."
         )
-    errors: list[str] = []
-    options = {"bootstrap.servers": settings.broker, "enable.idempotence": True, "log_level": 0}
-    producer = Producer(options | {"message.timeout.ms": int(WRITE_TIMEOUT_S * 1000)})
-    try:
-        producer.produce(
-            settings.topic_prefix + CONTROL, value, control_key(record), 0,
-            on_delivery=lambda error, _: errors.append(error.str()) if error else None,
-        )  # fmt: skip
-        left = producer.flush(WRITE_TIMEOUT_S)
-    except KafkaException as error:
-        left, errors = 1, [error.args[0].str()]
-    if left or errors:
-        raise BrokerError(
-            f"nothing was changed: {settings.broker} did not take the control record ({', '.join(errors) or 'no answer'}). "
-            "Allow this client to write to the control topic, and try again."
-        )
+    write_record(settings, CONTROL, control_key(record), value, partition=0, undone="nothing was changed")
 
 
 def last_activation(settings: Settings) -> ActivatePolicy | None:

@@ -182,9 +182,8 @@ class Delivery:
             StateError: the group has committed offsets beyond the changelog, so the changelog lost records.
             ProducerFenced: the group has because another owner went on meanwhile.
         """
-        self.drive.alive_s = (
-            time.monotonic()
-        )  # to wait for the group and to recover is no silence of the consumer
+        # To wait for the group and to recover is no silence of the consumer.
+        self.drive.alive_s = time.monotonic()
         self.drive.accepting = self._owned and not self._stopping
         if not self.drive.accepting:
             return self.drive.begin_generation(), {}

@@ -150,9 +150,8 @@ def retry_letters(
 
     program, partitions = load_program(settings.policy, settings.models_dir), check_topics(settings)
     with ExitStack() as stack:
-        sender = (
-            stack.enter_context(Sender(settings)) if send else None
-        )  # an earlier retry has ended when notes are read
+        # First: an earlier retry has ended when notes are read.
+        sender = stack.enter_context(Sender(settings)) if send else None
         found = _meant(settings, names, Choice(*chosen), at_most)
         judge = judge_for(settings, program, partitions, found, rekey=rekey)
         sent, others = 0, []

@@ -300,10 +300,9 @@ class Partition:
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
         outputs = self.outbox.drain(self.accounts, self.clock_ms)
-        ended = self.accounts.take_ended()
+        rows, ended = self.accounts.take_changed()
         self._waiting = reasons_waiting(self.accounts) if ended else self._waiting
         records = ended + self._memory.take_changed()
-        rows = self.accounts.take_changed()
         self.accounts.give_back(self.merge.awaited_rows)
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         beside = self._beside.take_changed()

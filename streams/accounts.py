@@ -252,16 +252,15 @@ class Accounts:
         self.cells.changed[evaluated] ^= EVALUATED
         return evaluated.tolist()
 
-    def take_changed(self) -> PackedRows:
-        """Return the changelog records of the rows that are to be written."""
+    def take_changed(self) -> tuple[PackedRows, list[tuple[bytes, bytes | None]]]:
+        """Return the changelog records of the rows that are to be written, and of the accounts that have ended."""
         changed = np.nonzero(self.cells.changed & WRITTEN)[0]
         self.cells.changed[changed] &= EVALUATED
-        return self.packed(changed[self.cells.i64[changed, NOW] != UNSET])
-
-    def take_ended(self) -> list[tuple[bytes, bytes | None]]:
-        """Return the changelog records of the accounts that have ended since rows were last taken; before these are."""
-        ended = np.nonzero((self.cells.changed & WRITTEN != 0) & (self.cells.i64[:, NOW] == UNSET))[0]
-        return [(self.keys[row], None) for row in ended.tolist()]
+        is_there = self.cells.i64[changed, NOW] != UNSET
+        ended: list[tuple[bytes, bytes | None]] = [
+            (self.keys[row], None) for row in changed[~is_there].tolist()
+        ]
+        return self.packed(changed[is_there]), ended
 
     def unwritten(self) -> npt.NDArray[np.int64]:
         """Return the rows that the changelog does not hold as they are."""

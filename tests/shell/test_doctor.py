@@ -29,6 +29,8 @@ from agents.latest import Seen
 from agents.program import load_program
 from agents.settings import PREFIX, Settings
 from agents.topics import create_topics, partition_counts
+from agents.write_record import write_record
+from schemas.errors import BrokerError
 from tests.core.conftest import Machine, company
 from tests.servers.kafka import KafkaServer
 
@@ -344,3 +346,16 @@ def test_what_is_not_allowed_is_told(denying: KafkaServer, tmp_path: Path) -> No
     )
     assert lines["transactions"].startswith("problem: ")
     assert "transactional ids that begin with app-" in lines["transactions"]
+
+
+@pytest.mark.kafka
+def test_a_command_that_may_not_write_says_what_was_not_done(denying: KafkaServer, tmp_path: Path) -> None:
+    clinic = Clinic(denying, tmp_path)
+    topic = clinic.topic("account-facts")
+    forbid(denying, ResourceType.TOPIC, topic, AclOperation.WRITE)
+    with pytest.raises(BrokerError, match=r"^nothing was erased: ") as refused:
+        write_record(clinic.settings, "account-facts", b"acme", b"{}", undone="nothing was erased")
+    assert (
+        f"did not take the record (Broker: Topic authorization failed). Allow this client to write to {topic}"
+        in str(refused.value)
+    )
