@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from hashlib import blake2b
 
 import click
 
@@ -58,9 +57,10 @@ def erase(account: str, at_ms: int | None, author: str | None) -> None:
 
 def erasure(account: str, at_ms: int, author: str | None) -> bytes:
     """Return the record that erases an account; said again of the same instant it is the same."""
-    name = blake2b(f"erase\0{account}\0{at_ms}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    from streams.identity import identity
+
     told = {
-        "event_id": name,
+        "event_id": identity("erase", account, at_ms),
         "account_id": account,
         "occurred_at": at_ms,
         "facts": {},

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from agents.beside import LAYOUT, META
-from agents.changelog import ChangelogReader
+from agents.changelog import read_changelog
 from agents.clients import Connection
 from agents.partition import Partition
 from agents.replay import fold_files
 from agents.topics import check_topics
 from schemas.errors import AccountError
-from schemas.topics import INPUT_TOPICS, changelog_topic
+from schemas.topics import INPUT_TOPICS
 from streams.control import CONTROL
 from streams.layout import NOW, UNSET
 from streams.merge import POSITION
@@ -86,8 +86,9 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
     partitions = check_topics(settings)
     key = account.encode("utf-8", "surrogatepass")
     partition = partition_of(key, partitions)
-    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
-    found = asyncio.run(_read(settings.broker, topic, partition, key))
+    topic, latest = settings.changelog, _Found(key)
+    asyncio.run(read_changelog(Connection(settings.broker), topic, [partition], latest))
+    found = latest.latest
     if found.get(key) is None:
         raise AccountError(
             f"account {account!r} is not in the account table ({topic}, partition {partition} of {partitions}). "
@@ -99,14 +100,6 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
     (record,) = whole.accounts.packed(np.array([0])).pairs()
     in_force = whole.accounts.program
     return AccountState(in_force, account, partition, partitions, record, now_ms, whole.halted)
-
-
-async def _read(broker: str, topic: str, partition: int, key: bytes) -> dict[bytes, bytes | None]:
-    found = _Found(key)
-    async with ChangelogReader(Connection(broker), topic) as changelog:
-        changelog.seek({partition: 0})
-        await changelog.read_to(await changelog.stable_ends([partition]), found)
-    return found.latest
 
 
 class _Found:

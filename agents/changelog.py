@@ -110,3 +110,12 @@ class ChangelogReader:
 
     def _tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
+
+
+async def read_changelog(
+    connection: Connection, topic: str, partitions: Collection[int], sink: ChangelogSink
+) -> None:
+    """Hand all that is committed in partitions of a changelog to a sink."""
+    async with ChangelogReader(connection, topic) as changelog:
+        changelog.seek(dict.fromkeys(partitions, 0))
+        await changelog.read_to(await changelog.stable_ends(partitions), sink)

@@ -19,7 +19,7 @@ from agents.account_commands import accounts
 from agents.control_commands import activate, alerts, dead_letters, diff
 from agents.convert import convert
 from agents.letter_commands import list_letters, retry_letters, show_letter
-from agents.log_repeats import Repeats
+from agents.log_repeats import say_repeats_once
 from agents.model_commands import models
 from agents.options import instant
 from agents.seed_command import seed
@@ -72,8 +72,7 @@ def demo(arguments: tuple[str, ...]) -> None:
 def worker() -> None:
     """Consume events, keep the account table, emit score changes and alerts, exactly once."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Repeats())
+    say_repeats_once()
     settings = Settings.load()
     settings.require_datadir()
     sys.exit(asyncio.run(importlib.import_module("agents.run").run_worker(settings)))

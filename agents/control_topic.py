@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from agents.changelog import ChangelogReader
+from agents.changelog import read_changelog
 from agents.clients import Connection
 from agents.control_log import RECORDS_MAX
 from agents.latest import Span, read_spans
@@ -15,9 +15,9 @@ from agents.topics import check_topics
 from agents.write_record import write_record
 from schemas.control import CONTROL_BYTES_MAX, ActivatePolicy, ControlRecord, control_key
 from schemas.errors import ConfigError
-from schemas.topics import CONTROL, INPUT_TOPICS, Input, changelog_topic
+from schemas.topics import CONTROL, INPUT_TOPICS, Input
 from streams.control import ControlLine, read_control
-from streams.merge import POSITION, PROGRESS, Progress
+from streams.merge import POSITION, Progress, read_position
 
 if TYPE_CHECKING:
     from agents.settings import Settings
@@ -78,19 +78,13 @@ def halts(settings: Settings) -> list[Halt]:
         TopicsError: topics are missing or do not fit.
     """
     found = _Positions()
-    asyncio.run(_read_changelog(settings, check_topics(settings), found))
+    partitions = range(check_topics(settings))
+    asyncio.run(read_changelog(Connection(settings.broker), settings.changelog, partitions, found))
     return [
         Halt(topic, partition, progress.offset)
         for (partition, topic), progress in sorted(found.latest.items())
         if progress.halted
     ]
-
-
-async def _read_changelog(settings: Settings, partitions: int, found: _Positions) -> None:
-    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
-    async with ChangelogReader(Connection(settings.broker), topic) as changelog:
-        changelog.seek(dict.fromkeys(range(partitions), 0))
-        await changelog.read_to(await changelog.stable_ends(range(partitions)), found)
 
 
 class _Positions:
@@ -103,4 +97,5 @@ class _Positions:
         """Take consecutive records."""
         for key, value in zip(keys, values, strict=True):
             if key.startswith(POSITION) and value is not None:
-                self.latest[partition, Input(int(key[len(POSITION) :]))] = Progress(*PROGRESS.unpack(value))
+                topic, progress = read_position(key, value)
+                self.latest[partition, topic] = progress

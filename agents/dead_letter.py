@@ -20,12 +20,9 @@ def refusals(taken: Taken, keys: Sequence[bytes]) -> list[tuple[Input, Reject]]:
     """Return the rejects of the events for whose accounts, whose ``keys`` are by row, there was no room."""
     found = []
     for event in taken.columns[taken.columns[:, EVENT_ROW] <= REFUSED]:
-        topic, offset, row = (
-            Input(int(event[EVENT_INPUT])),
-            int(event[EVENT_OFFSET]),
-            REFUSED - event[EVENT_ROW],
-        )
-        found.append((topic, taken.strangers.get((topic, offset)) or refusal(offset, keys[row], None)))
+        topic, offset = Input(int(event[EVENT_INPUT])), int(event[EVENT_OFFSET])
+        key = keys[REFUSED - event[EVENT_ROW]]
+        found.append((topic, taken.strangers.get((topic, offset)) or refusal(offset, key, None)))
     return found
 
 

@@ -178,7 +178,7 @@ class Stage:
                 continue
             topic = str(message.topic()).removeprefix(self.settings.topic_prefix)
             if topic == Output.ACCOUNTS:
-                self.picture.view(str((message.key() or b"").decode()), message.value())
+                self.picture.view((message.key() or b"").decode(), message.value())
             elif topic in SHOWN:
                 payload: dict[str, Any] = json.loads(message.value() or b"")
                 line = self.picture.take(topic, payload)

@@ -13,7 +13,7 @@ from agents.findings import Finding, Verdict
 from agents.latest import Seen, Span, read_spans
 from agents.partitioners import likely_cause, misplaced
 from schemas.errors import LatidoError
-from schemas.topics import INPUT_TOPICS, changelog_topic
+from schemas.topics import INPUT_TOPICS
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def state_findings(
     settings: Settings, counts: Mapping[str, int], program: Program | None
 ) -> Iterator[Finding]:
     """Yield whether the state was written under the present partition count, and under the layout of ``program``."""
-    name = settings.topic_prefix + changelog_topic(settings.application_id).name
+    name = settings.changelog
     partitions = counts.get(name, 0)
     try:
         records = [

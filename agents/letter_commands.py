@@ -13,7 +13,7 @@ from agents.numba_cache import use_cache
 from agents.options import instant
 from agents.settings import Settings
 from schemas.reasons import EventNote, RejectReason
-from schemas.topics import INPUT_TOPICS
+from schemas.topics import INPUT_BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ def filters(command: Any) -> Any:
         click.option("--since", "since_ms", default=None, callback=instant, help="Rejected at or after: RFC 3339 or ms."),
         click.option("--account", default=None, help="Of this account, by body or key."),
         click.option(
-            "--input", "topic", default=None, type=click.Choice([spec.name for spec in INPUT_TOPICS.values()]),
+            "--input", "topic", default=None, type=click.Choice(list(INPUT_BY_NAME)),
             help="Of this input.",
         ),
         click.option(
@@ -111,7 +111,7 @@ def show_letter(name: list[tuple[int, int]]) -> None:
     with Lookup(settings, "read_committed") as dead, Lookup(settings, "read_uncommitted") as inputs:
         letter, message = letter_at(settings, dead, *place)
         original = None
-        if letter.topic in {spec.name for spec in INPUT_TOPICS.values()}:
+        if letter.topic in INPUT_BY_NAME:
             source = settings.topic_prefix + letter.topic
             original = inputs.at(source, letter.source_partition, letter.source_offset)
     when = None if original is None else original.timestamp()[1]

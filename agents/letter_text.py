@@ -177,7 +177,7 @@ def letter_json(letter: Letter) -> dict[str, Any]:
         "offset": letter.source_offset,
         "account_id": letter.account,
         "rejected_at": time_text(letter.timestamp_ms),
-        "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
+        "key": letter.key_text,
         "key_bytes": letter.key_bytes,
         "value_bytes": letter.value_bytes,
         "value_start": letter.start.decode("utf-8", "backslashreplace"),

@@ -60,9 +60,12 @@ class Letter(NamedTuple):
     @property
     def account(self) -> str | None:
         """Whose it is, as far as body or key tell."""
-        if self.body_account is None and self.key is not None:
-            return self.key.decode("utf-8", "backslashreplace")
-        return self.body_account
+        return self.key_text if self.body_account is None else self.body_account
+
+    @property
+    def key_text(self) -> str | None:
+        """Its key as text, None if it has none."""
+        return None if self.key is None else self.key.decode("utf-8", "backslashreplace")
 
 
 class Choice(NamedTuple):
@@ -75,11 +78,10 @@ class Choice(NamedTuple):
 
     def fits(self, letter: Letter) -> bool:
         """Tell whether a letter is meant."""
-        key = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")
         return (
             self.reason in {None, letter.reason}
             and self.topic in {None, letter.topic}
-            and (self.account is None or self.account in {letter.body_account, key})
+            and (self.account is None or self.account in {letter.body_account, letter.key_text})
             and (self.since_ms is None or letter.timestamp_ms >= self.since_ms)
         )
 

@@ -14,6 +14,12 @@ KINDS_MAX: Final = 200
 LIBRARIES: Final = ("aiokafka", "faust", "mode")
 
 
+def say_repeats_once() -> None:
+    """Let what is logged pass through ``Repeats``."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Repeats())
+
+
 class Repeats(logging.Filter):
     """Lets a message of a library pass once in ten seconds, and then says how often it was left out.
 

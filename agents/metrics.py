@@ -208,8 +208,9 @@ class Metrics:
         self.gauge("accounts_share", state.accounts / state.accounts_max, label)
         self.gauge("alerts_waiting", state.held, label)
         self.gauge("silences_waiting", state.waiting, label)
-        self._stalled[partition] = state.stalled
-        self._show_stalled()
+        if self._stalled.get(partition) != state.stalled:
+            self._stalled[partition] = state.stalled
+            self._show_stalled()
         self._warn_of_fullness(partition, state.accounts, state.accounts_max)
 
     def _warn_of_fullness(self, partition: int, accounts: int, accounts_max: int) -> None:

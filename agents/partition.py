@@ -14,7 +14,6 @@ from agents.report import report
 from schemas.control import kind_of
 from schemas.reasons import EventNote
 from schemas.records import Batch, Snapshot
-from schemas.topics import Input
 from streams.accounts import Accounts
 from streams.brake import BRAKE
 from streams.cells import WRITTEN
@@ -26,7 +25,7 @@ from streams.events import EVENT_OFFSET, EVENT_TIME, no_events
 from streams.inflow import INFLOW, Inflow
 from streams.intervals import reasons_waiting
 from streams.memory import PREFIX, Memory
-from streams.merge import POSITION, PROGRESS, Merge, Progress, Taken
+from streams.merge import POSITION, Merge, Progress, Taken, position_record, read_position
 from streams.messages import Messages
 from streams.plan import IN_FORCE_FROM
 from streams.saved import saved_state
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from schemas.records import Chunk
+    from schemas.topics import Input
     from streams.control import ControlLine, Entry
     from streams.events import Decoded
     from streams.plan import Program
@@ -301,14 +301,15 @@ class Partition:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
         outputs = self.outbox.drain(self.accounts, self.clock_ms)
         rows, ended = self.accounts.take_changed()
-        self._waiting = reasons_waiting(self.accounts) if ended else self._waiting
+        if ended:
+            self._waiting = reasons_waiting(self.accounts)
         records = ended + self._memory.take_changed()
         self.accounts.give_back(self.merge.awaited_rows)
         positions = {topic: queue.progress for topic, queue in self.merge.queues.items()}
         beside = self._beside.take_changed()
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
-                beside[POSITION + b"%d" % topic] = PROGRESS.pack(*progress)
+                beside |= [position_record(topic, progress)]
         if len(rows.key_ends) or records or beside:
             self._beside.complete(beside, self.accounts.program)
         records += beside.items()
@@ -346,7 +347,7 @@ class Partition:
         if self._beside.load(key, value) or value is None:
             return
         if key.startswith(POSITION):
-            self._load_progress(Input(int(key[len(POSITION) :])), Progress(*PROGRESS.unpack(value)))
+            self._load_progress(*read_position(key, value))
         elif key == META:
             self._beside.check_count(value)
         elif key.startswith(LAYOUT):

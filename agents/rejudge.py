@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from agents.beside import RESERVED
-from agents.changelog import HOLDER_PREFIX, ChangelogReader
+from agents.changelog import HOLDER_PREFIX, read_changelog
 from agents.clients import Connection
 from agents.control_topic import Halt
 from agents.observer import NullPartitionObserver
 from agents.partition import Partition
 from schemas.records import Chunk
-from schemas.topics import INPUT_TOPICS, Input, changelog_topic
+from schemas.topics import Input
 from streams.decode import Decoder, Place
 from streams.events import EVENT_TIME
-from streams.merge import POSITION, PROGRESS, Progress
+from streams.merge import POSITION, position_record, read_position
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ class _State:
         for partition, kept in self.latest.items():
             for key, value in kept.items():
                 if key.startswith(POSITION) and value is not None:
-                    progress = Progress(*PROGRESS.unpack(value))
+                    topic, progress = read_position(key, value)
                     if progress.halted:
-                        self.halts.append(Halt(Input(int(key[len(POSITION) :])), partition, progress.offset))
-                    kept[key] = PROGRESS.pack(*progress._replace(run=0, halted=0))
+                        self.halts.append(Halt(topic, partition, progress.offset))
+                    _, kept[key] = position_record(topic, progress._replace(run=0, halted=0))
 
 
 class Judge:
@@ -119,7 +119,7 @@ class Judge:
         state = _State(keys)
         where = {partition_of(key, partitions) for key in keys}
         if where:
-            asyncio.run(_read(settings, where, state))
+            asyncio.run(read_changelog(Connection(settings.broker), settings.changelog, where, state))
         state.lift_halts()
         self.halts = state.halts
         self._state = state.latest
@@ -164,13 +164,3 @@ class Judge:
             machine.accounts.cells.there[0] += self._others.get(partition, 0)
             self._machines[partition] = machine, heard
         return self._machines[partition]
-
-
-async def _read(settings: Settings, partitions: Collection[int], state: _State) -> None:
-    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
-    async with ChangelogReader(Connection(settings.broker), topic) as changelog:
-        changelog.seek(dict.fromkeys(partitions, 0))
-        await changelog.read_to(await changelog.stable_ends(partitions), state)
-
-
-INPUT_BY_NAME: Final = {spec.name: topic for topic, spec in INPUT_TOPICS.items()}

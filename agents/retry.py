@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from agents.clients import RECORD_BYTES_MAX
 from agents.letters import Lookup, contents, headers_of
-from agents.rejudge import INPUT_BY_NAME, Judge, Judged
+from agents.rejudge import Judge, Judged
 from schemas.errors import BrokerError
 from schemas.outputs import RETRIED_FROM
 from schemas.reasons import EventNote, RejectReason
-from schemas.topics import MIB, Output
+from schemas.topics import INPUT_BY_NAME, MIB, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +33,6 @@ TRANSACTION_LETTERS: Final = 500
 TRANSACTION_BYTES: Final = 16 * MIB
 TRANSACTION_TIMEOUT_MS: Final = 60_000
 REQUEST_TIMEOUT_S: Final = 30.0
-RECORD_BYTES_MAX: Final = 17 * MIB
 OF_KEYS: Final = (RejectReason.KEY_MISSING, RejectReason.KEY_MISMATCH)
 """What ``rekey`` mends."""
 

@@ -13,6 +13,7 @@ import asyncio
 import errno
 import time
 from contextlib import ExitStack, nullcontext
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
@@ -38,7 +39,7 @@ from streams.control import ControlLine, read_control
 from streams.decode import instant_ms
 from streams.instants import instant_text
 from streams.layout import VIEW_DUE
-from streams.merge import HALT_AFTER, POSITION, PROGRESS, Progress
+from streams.merge import HALT_AFTER, POSITION, Progress, position_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,8 +136,9 @@ def seed(settings: Settings, program: Program, order: Order, rejects: Rejects, b
 def _dealt(
     files: Sequence[Path], partitions: int, folder: Path, stack: ExitStack, rejects: Rejects, bars: Bars
 ) -> Recording:
-    before = dict(zip(files, np.cumsum([0, *(file.stat().st_size for file in files)]).tolist(), strict=False))
-    bars.begin("reading", sum(file.stat().st_size for file in files))
+    sizes = [file.stat().st_size for file in files]
+    before = dict(zip(files, accumulate(sizes, initial=0), strict=False))
+    bars.begin("reading", sum(sizes))
     recording = deal(
         files, partitions, folder, stack, rejects.on_refused, lambda path, at: bars.reach(before[path] + at)
     )
@@ -231,7 +233,7 @@ class _Seeding(NamedTuple):
                 topic: Progress(firsts[number, topic] - 1, largest_ms)
                 for topic, largest_ms in kept.largest_ms.items()
             }
-            yield number, [(POSITION + b"%d" % topic, PROGRESS.pack(*at)) for topic, at in progress.items()]
+            yield number, [position_record(topic, at) for topic, at in progress.items()]
 
     def _next_steps(self, report: Report, control: Sequence[ControlLine]) -> str:
         live_ms = instant_ms(_go_live(control).effective_at)

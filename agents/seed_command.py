@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents.options import instant
 from agents.settings import Settings
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 
 class ProgressBars:
@@ -83,6 +81,9 @@ def seed(
     from agents.numba_cache import use_cache
 
     use_cache()
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     from agents.program import load_program
     from agents.seed import Order
     from agents.seed import seed as seeded

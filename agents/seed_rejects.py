@@ -10,7 +10,7 @@ import msgspec
 
 from agents.recorded import NUMBER
 from schemas.errors import ConfigError
-from schemas.topics import INPUT_TOPICS, Output
+from schemas.topics import INPUT_BY_NAME, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 5
 """Rejects that are kept."""
-_INPUTS: Final = {spec.name: topic for topic, spec in INPUT_TOPICS.items()}
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -64,7 +63,7 @@ class Rejects:
             if record.topic is not Output.DEAD_LETTERS:
                 return
             told = {name.removeprefix("latido_"): value.decode() for name, value in record.headers}
-            spool = recording.spools[partition, _INPUTS[told["topic"]]]
+            spool = recording.spools[partition, INPUT_BY_NAME[told["topic"]]]
             place = recording.place(int(spool.marks[int(told["offset"]), NUMBER]))
             self._take(place, told["topic"], told["reason"], told["detail"], record.value)
 

@@ -16,7 +16,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka import KafkaError as Answer
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from agents.changelog import HOLDER_PREFIX, ChangelogReader, holder_key
+from agents.changelog import HOLDER_PREFIX, ChangelogReader, holder_key, read_changelog
 from agents.clients import TRANSACTION_TIMEOUT_MS as CLAIM_TIMEOUT_MS
 from agents.clients import Connection, transactional_producer
 from agents.commit import Committer, DeliveryTopics
@@ -24,7 +24,7 @@ from agents.ownership import Ownership, TransactionFence
 from agents.partition import Partition
 from agents.ports import NullObserver
 from schemas.errors import BrokerError, StateError
-from schemas.topics import INPUT_TOPICS, Input, changelog_topic
+from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -52,11 +52,6 @@ SETTLING: Final = frozenset(
 )
 TRANSACTION_TIMEOUT_MS: Final = 600_000
 """Of the one transaction: brokers allow 15 min unless they are told otherwise."""
-
-
-def changelog_name(settings: Settings) -> str:
-    """Return the name of the account table's topic."""
-    return settings.topic_prefix + changelog_topic(settings.application_id).name
 
 
 def require_fresh(settings: Settings, partitions: int) -> None:
@@ -124,9 +119,7 @@ async def _require_empty(settings: Settings, partitions: int, *, has_read: bool)
         else "it was seeded, and no worker has read anything since"
     )
     found = _Found(lambda: _not_fresh(settings, partitions, why))
-    async with ChangelogReader(Connection(settings.broker), changelog_name(settings)) as changelog:
-        changelog.seek(dict.fromkeys(range(partitions), 0))
-        await changelog.read_to(await changelog.stable_ends(range(partitions)), found)
+    await read_changelog(Connection(settings.broker), settings.changelog, range(partitions), found)
 
 
 class _Found:
@@ -147,7 +140,7 @@ def _not_fresh(settings: Settings, partitions: int, why: str) -> StateError:
         f"the application {settings.application_id!r} is not fresh: {why}. Nothing was seeded. To go on with it start the "
         "workers. To seed from the beginning give LATIDO_APPLICATION_ID a new name, or forget this one: "
         f"kafka-consumer-groups.sh {kafka} --group {settings.application_id}; kafka-topics.sh {kafka} --topic "
-        f"{changelog_name(settings)}; then latido topics create --partitions {partitions}"
+        f"{settings.changelog}; then latido topics create --partitions {partitions}"
     )
 
 
@@ -237,13 +230,16 @@ class Hold:
             raise _lost(self._settings, error) from error
         try:
             await self._claim()
-        except BaseException as error:
+        except KafkaError as error:
             await self._committer.stop()
             raise self._told(error) from error
+        except BaseException:
+            await self._committer.stop()
+            raise
         return self
 
     async def _started(self, transactional_id: str, timeout_ms: int, observer: DeliveryObserver) -> Committer:
-        connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
+        connection, topic = Connection(self._settings.broker), self._settings.changelog
         producer = await transactional_producer(connection, transactional_id, timeout_ms)
         return Committer(producer, DeliveryTopics(topic, {}), observer)
 
@@ -253,7 +249,7 @@ class Hold:
         By another one with a short timeout: what a process that is killed here leaves open names no holder yet, so nobody
         can cut it off, and whoever comes next waits until it has timed out.
         """
-        connection, topic = Connection(self._settings.broker), changelog_name(self._settings)
+        connection, topic = Connection(self._settings.broker), self._settings.changelog
         claim = _Claim(TransactionFence(connection))
         claimant = await self._started(f"{self._id}-claim", CLAIM_TIMEOUT_MS, claim)
         ownership = Ownership(
@@ -302,10 +298,10 @@ class Hold:
         for number in range(self._partitions):
             yield number, [(holder_key(self._id), None)]
 
-    def _told(self, error: BaseException) -> BaseException:
+    def _told(self, error: KafkaError) -> StateError | BrokerError:
         if isinstance(error, ProducerFenced | InvalidProducerEpoch):
             return StateError(
                 f"a worker (or another seed) of {self._settings.application_id!r} started meanwhile and took the account table "
                 "over: nothing was seeded. Stop it, and run the same command again."
             )
-        return _lost(self._settings, error) if isinstance(error, KafkaError) else error
+        return _lost(self._settings, error)

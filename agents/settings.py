@@ -110,13 +110,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
-        longest = self.topic_prefix + changelog_topic(self.application_id).name
+        longest = self.changelog
         if len(longest) > TOPIC_NAME_MAX:
             raise ValueError(
                 f"LATIDO_TOPIC_PREFIX and LATIDO_APPLICATION_ID are too long together: topic {longest!r} has "
                 f"{len(longest)} characters, Kafka takes {TOPIC_NAME_MAX}; shorten one of them"
             )
         return self
+
+    @property
+    def changelog(self) -> str:
+        """The name of the account table's topic."""
+        return self.topic_prefix + changelog_topic(self.application_id).name
 
     @classmethod
     def load(cls) -> Self:

@@ -54,7 +54,7 @@ def changelog_identity(settings: Settings) -> str:
         TopicsError: the broker does not tell.
     """
     client = _client(settings)
-    name = settings.topic_prefix + changelog_topic(settings.application_id).name
+    name = settings.changelog
     answer = client.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)[name]
     try:
         topic_id = answer.result(2 * TIMEOUT_S).topic_id

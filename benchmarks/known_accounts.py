@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 from agents.numba_cache import use_cache
 from agents.settings import Settings
 from benchmarks import feeds
-from schemas.topics import Input, changelog_topic
+from schemas.topics import Input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def write_changelog(settings: Settings, feed: str, partitions: int, accounts: in
 
     history = {"company": company, "storm": computed}[feed]
     values, said = rows_of(history(load_program(settings.policy), end_ms), partitions)
-    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
+    topic = settings.changelog
     producer = Producer(
         {
             "bootstrap.servers": settings.broker,

@@ -21,7 +21,6 @@ from benchmarks.known_accounts import COMPUTED, EVENTS, computed, rows_of
 from benchmarks.processes import cpu_s, memory_mib
 from benchmarks.worker import PARTITIONS, Worker
 from schemas.records import Batch
-from schemas.topics import changelog_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +93,7 @@ async def _fill(settings: Settings, accounts: int) -> None:
         computed(load_program("default"), end_ms - feeds.DAY_MS, (last_day, end_ms)), PARTITIONS
     )
     producer = await transactional_producer(Connection(settings.broker), f"{settings.topic_prefix}fill")
-    topic = settings.topic_prefix + changelog_topic(settings.application_id).name
+    topic = settings.changelog
     committer = Committer(producer, DeliveryTopics(topic, {}), NullObserver())
     for partition in range(PARTITIONS):
         await committer.commit([Batch(partition, said, [], {}, 0)])

@@ -102,6 +102,7 @@ INPUT_TOPICS: Final[dict[Input, TopicSpec]] = {
         "pages and features that users visit",
     ),
 }
+INPUT_BY_NAME: Final = {spec.name: topic for topic, spec in INPUT_TOPICS.items()}
 
 OUTPUT_TOPICS: Final[dict[Output, TopicSpec]] = {
     Output.SCORE_CHANGES: TopicSpec(

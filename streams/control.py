@@ -23,7 +23,7 @@ from schemas.errors import ConfigError, StateError
 from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
-from schemas.topics import INPUT_TOPICS, Input
+from schemas.topics import INPUT_BY_NAME, Input
 from streams.cells import FOREVER
 from streams.clock import NEVER_MS
 from streams.days import DAY_MS
@@ -41,7 +41,6 @@ BEFORE: Final = b"\0control-before"
 KEPT_MS: Final = (WRITE_DAYS + 2) * DAY_MS
 """How long an interval in the past is kept: of what is evaluated again after a takeover nothing lies further back."""
 _RECORD: Final = msgspec.json.Decoder(ControlRecord)
-_INPUTS: Final = {spec.name: topic for topic, spec in INPUT_TOPICS.items()}
 
 
 class ControlLine(NamedTuple):
@@ -90,8 +89,8 @@ def read_control(line: ControlLine) -> ControlRecord:
         raise _refused(line, f"its key should be {control_key(record).decode()!r}")
     if isinstance(record, ActivatePolicy) and record.hash != content_hash(record.policy, record.models):
         raise _refused(line, "its hash is not that of its policy and models")
-    if isinstance(record, ResumeInput | SkipInput) and record.input not in _INPUTS:
-        raise _refused(line, f"input is {record.input!r}; known: {', '.join(_INPUTS)}")
+    if isinstance(record, ResumeInput | SkipInput) and record.input not in INPUT_BY_NAME:
+        raise _refused(line, f"input is {record.input!r}; known: {', '.join(INPUT_BY_NAME)}")
     if isinstance(record, SkipInput) and record.to_offset <= record.offset:
         raise _refused(line, f"to_offset {record.to_offset} is not beyond offset {record.offset}")
     return record
@@ -210,7 +209,7 @@ class Control:
             record = entry.record
             if not isinstance(record, ResumeInput | SkipInput):
                 continue
-            if _INPUTS[record.input] is topic:
+            if INPUT_BY_NAME[record.input] is topic:
                 found[record.offset] = (
                     record.to_offset if isinstance(record, SkipInput) else record.offset + 1
                 )

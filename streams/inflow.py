@@ -15,7 +15,7 @@ import numpy as np
 
 from schemas.policy import HOLD_DAYS_MAX, INFLOW_WEEKS_MAX
 from schemas.reasons import Status, Trouble
-from schemas.topics import INPUT_TOPICS, Input
+from schemas.topics import INPUT_BY_NAME, INPUT_TOPICS, Input
 from streams.clock import NEVER_MS
 from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
 from streams.notices import Notice
@@ -42,7 +42,6 @@ NO_HOUR: Final = -1
 FLOWING, STALLED, BACK, SPENT = range(4)
 """States of an input. ``SPENT``: it was stalled for so long that nothing waits any more."""
 _WAITING: Final = (STALLED, BACK)
-_NAMES: Final = {spec.name: topic for topic, spec in INPUT_TOPICS.items()}
 
 
 class _Source(msgspec.Struct):
@@ -96,7 +95,7 @@ class Inflow:
     def follow(self, policy: Policy, from_ms: int) -> None:
         """Go by the numbers of a policy in force; what it does not name ends at once, not before ``from_ms``."""
         self._numbers, self._grace_ms = policy.stalled_sources, policy.grace_s * 1000
-        named = [] if self._numbers is None else [_NAMES[name] for name in self._numbers.inputs]
+        named = [] if self._numbers is None else [INPUT_BY_NAME[name] for name in self._numbers.inputs]
         standing = self._standing
         for rank, source in list(standing.sources.items()):
             if Input(rank) not in named:
@@ -115,7 +114,7 @@ class Inflow:
         """Count the inputs that were not counted yet; of those the hour is not seen whole."""
         assert self._numbers is not None
         for name in self._numbers.inputs:
-            self._standing.sources.setdefault(int(_NAMES[name]), _Source(hour, open={}))
+            self._standing.sources.setdefault(int(INPUT_BY_NAME[name]), _Source(hour, open={}))
 
     # -- events and time ----------------------------------------------------------------------------------------
 

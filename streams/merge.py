@@ -58,6 +58,16 @@ class Progress(NamedTuple):
     halted: int = 0
 
 
+def position_record(topic: Input, progress: Progress) -> tuple[bytes, bytes]:
+    """Return the changelog record that says how far an input is folded in."""
+    return POSITION + b"%d" % topic, PROGRESS.pack(*progress)
+
+
+def read_position(key: bytes, value: bytes) -> tuple[Input, Progress]:
+    """Return what such a record says."""
+    return Input(int(key[len(POSITION) :])), Progress(*PROGRESS.unpack(value))
+
+
 class InputQueue:
     """Decoded records of one input that wait for their turn."""
 
