@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from schemas.catalogue import DATE_END, DATE_MIN, FACT_BY_NAME, OVERRIDE_PREFIX
-from tests.auditor.exact import date_of, day_of, half_up
+from tests.auditor.exact import DAY_MS, date_of, day_of, half_up
 
 NUMBER_MAX = 10**15
 zone_names = cache(available_timezones)
@@ -48,9 +48,9 @@ def is_readable(name: str, value: Any) -> bool:
         return is_override(value)
     if name == "time_zone":
         return is_zone(value)
-    if FACT_BY_NAME[name].unit == "date":
-        return day_told(value) is not None
     fact = FACT_BY_NAME[name]
+    if fact.unit == "date":
+        return day_told(value) is not None
     if fact.values:
         return value in fact.values
     if not is_number(value) or fact.range is None:
@@ -66,7 +66,7 @@ def expiry_ms(name: str, told_ms: int, expires_ms: int | None) -> int | None:
     days = (
         90 if name.startswith(OVERRIDE_PREFIX) else FACT_BY_NAME[name].days if name in FACT_BY_NAME else None
     )
-    return None if days is None else told_ms + days * 86_400_000
+    return None if days is None else told_ms + days * DAY_MS
 
 
 def as_category(name: str, value: Any) -> Any:

@@ -77,8 +77,7 @@ def test_all_kinds_of_ends_are_hit() -> None:
     assert sum(one.notes[EventNote.ERASED] for one in found) >= 300
     refused = Counter(reason for one in found for *_, reason in one.dead_letters)
     assert refused[RejectReason.TOO_MANY_ACCOUNTS] >= 100, refused
-    ids = [change["change_id"] for one in found for change in one.score_changes]
-    assert len(ids) > 1000
+    assert sum(len(one.score_changes) for one in found) > 1000
 
 
 def test_a_memory_of_erased_accounts_is_bounded_in_time_and_number() -> None:

@@ -114,3 +114,9 @@ def by_account(values: list[bytes]) -> dict[str, list[bytes]]:
     for value in values:
         found.setdefault(json.loads(value).get("account_id", ""), []).append(value)
     return found
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three accounts a step, so that commits and crashes fall between those that have fired or adopted and the others."""
+    monkeypatch.setattr("agents.partition.SWEEP_ROWS", 3)

@@ -126,12 +126,6 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_nothing(
     assert told(cut) == told(whole)
 
 
-@pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three accounts a step, so that commits and crashes fall between those that have fired or adopted and the others."""
-    monkeypatch.setattr("agents.partition.SWEEP_ROWS", 3)
-
-
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("seed", range(2))
 def test_a_crash_between_any_two_commits_changes_nothing(

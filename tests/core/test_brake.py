@@ -26,7 +26,9 @@ from schemas.records import OutputRecord
 from schemas.topics import Output
 from streams.brake import BRAKE, MONDAY_MS, WEEK_MS, Brake, Said, Step, Tally
 from streams.clock import NEVER_MS
+from streams.notices import notice_record
 from streams.plan import HOUR_MS, Program, compile_program
+from tests.auditor.exact import identity
 from tests.core.conftest import DAY_MS, START_MS, by_account, company
 from tests.core.test_control_laws import Controlled, line, topic
 
@@ -228,8 +230,20 @@ def test_under_a_policy_without_a_brake_everything_is_sent_and_the_past_forgotte
     assert len(send(brake, [said(f"{i}", MONDAY + 2) for i in range(9)], MONDAY + 2)) == 9
 
 
+def test_what_operators_hear_of_says_since_when_how_many_and_of_what_limit() -> None:
+    """Two go out of four at once; the others wait, and go in the next hour."""
+    brake = learned(2)
+    send(brake, [said(account, MONDAY + 5) for account in "abcd"], MONDAY + 10)
+    send(brake, [], MONDAY + HOUR_MS)
+    first, last = brake.take_notices()
+    assert first[2:] == (Status.FIRING, MONDAY + 5, MONDAY + 5, 2, 1)
+    assert last[2:] == (Status.RESOLVED, MONDAY + HOUR_MS, MONDAY + 5, 2, 2)
+    name = identity("operation", "brake", "disengagements", 3, MONDAY + 5, "firing")
+    assert json.loads(notice_record(3, first).value)["operation_id"] == name
+
+
 def test_half_judged_and_held_it_goes_on_in_the_next_owner() -> None:
-    def steps(crash: bool) -> list[str]:  # noqa: FBT001
+    def steps(*, crash: bool) -> list[str]:
         brake, sent = learned(1), list[str]()
         log: dict[bytes, bytes | None] = {}
         for at, messages in (
@@ -353,14 +367,12 @@ def test_a_crash_between_any_two_commits_changes_nothing_of_what_waits(
     assert by_account(crashed) == by_account(whole)
 
 
-@pytest.mark.parametrize("seed", range(1, 2))
+@pytest.mark.usefixtures("small_steps")
 def test_a_crash_amid_a_midnight_changes_nothing_of_what_waits(
-    tight: Program, events: Events, whole: list[bytes], seed: int, monkeypatch: pytest.MonkeyPatch
+    tight: Program, events: Events, whole: list[bytes]
 ) -> None:
-    """Three accounts a step, so that commits and crashes fall between those that have fired and the others."""
-    monkeypatch.setattr("agents.partition.SWEEP_ROWS", 3)
     crashed = Paused(tight, events)
-    assert by_account(crashed.run(random.Random(seed), crash=0.1, commit=0.5)) == by_account(whole)
+    assert by_account(crashed.run(random.Random(1), crash=0.1, commit=0.5)) == by_account(whole)
     assert [key for key, value in crashed.changelog if key.startswith(BRAKE + b":") and value is not None]
 
 

@@ -293,6 +293,15 @@ def test_a_change_of_layout_keeps_rows_ends_and_what_is_erased(program: Program,
 # --- the memory of erased accounts ---------------------------------------------------------------------------------
 
 
+def test_of_hashes_remembered_equally_long_the_least_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a signed number that of b"2" (0xfb...) would be the least; that of b"0" (0x19...) is."""
+    monkeypatch.setattr(erased, "ERASED_MAX", 2)
+    memory = Erased()
+    for account in (b"2", b"0", b"1"):
+        memory.remember(account, 5)
+    assert memory.until_each([b"0", b"1", b"2"]) == [NOT_ERASED, 5, 5]
+
+
 def test_the_memory_forgets_the_oldest_and_says_so_to_the_changelog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erased, "ERASED_MAX", 2)
     memory = Erased()

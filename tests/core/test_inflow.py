@@ -42,8 +42,6 @@ FIRST: Final = 490_000
 """An hour."""
 GRACE_S: Final = 120
 DAY: Final = 24
-
-
 TREE: Final = load_program("default").policy.model_dump()
 
 
@@ -116,7 +114,7 @@ def test_back_is_from_half_of_what_is_usual_on_and_after_that_it_settles(came: i
 
 
 @pytest.mark.parametrize(("usual", "is_told"), [(50, True), (49, False)])
-def test_one_hour_is_enough_if_so_many_are_usual_in_it(usual: int, is_told: bool) -> None:  # noqa: FBT001
+def test_one_hour_is_enough_if_so_many_are_usual_in_it(usual: int, *, is_told: bool) -> None:
     """With 49 usual two hours are looked at, of which the first was as ever."""
     assert bool(week(usual).came(0).waits) is is_told
 
@@ -194,6 +192,7 @@ def test_after_a_time_that_is_long_enough_silence_is_silence_until_it_was_back()
 def test_what_ended_long_ago_is_forgotten_and_so_is_the_first_of_very_many(
     name: str, value: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert (inflow.KEPT_MS, inflow.WAITS_MAX) == (400 * DAY * HOUR_MS, 64)
     told = week().came(0, *[60] * 30)
     assert len(told.waits) == 1
     told.came(*[60] * (6 * DAY), 0, *[60] * 4)

@@ -72,10 +72,7 @@ def test_the_metrics_of_some_points_are_all_that_give_them_if_they_are_next_to_e
     weight=st.integers(1, 40), further=st.integers(0, 60), points=st.integers(0, 100_000), extra=st.booleans()
 )
 def test_points_lie_between_those_that_contribute_as_much(
-    weight: int,
-    further: int,
-    points: int,
-    extra: bool,  # noqa: FBT001
+    *, weight: int, further: int, points: int, extra: bool
 ) -> None:
     whole = weight + further
     sent = weight * points // whole + (extra and weight * points % whole > 0)

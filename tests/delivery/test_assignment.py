@@ -41,6 +41,18 @@ class HeldFence(TransactionFence):
         await super().fence(transactional_id)
 
 
+async def started(
+    application: Application, connection: Connection, folder: Path, fence: TransactionFence | None = None
+) -> Delivery:
+    """Return the delivery of a worker that has no partitions yet."""
+    settings = WorkerSettings(connection, application.name, folder, application.prefix)
+    delivery = Delivery(
+        settings, FoldPartition, observer=NullObserver(), fence=fence or TransactionFence(connection)
+    )
+    await delivery.start()
+    return delivery
+
+
 async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
     make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
 ) -> None:
@@ -52,9 +64,7 @@ async def test_positions_asked_for_while_the_state_is_being_read_start_nothing(
     former = await new_owner(application, "former")
     await former.ownership.acquire({0})
     fence = HeldFence(connection)
-    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
-    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=fence)
-    await delivery.start()
+    delivery = await started(application, connection, tmp_path, fence)
     try:
         assigned = {TP(application.input(topic), 0) for topic in Input}
         hints = dict.fromkeys(assigned, 8)
@@ -97,9 +107,7 @@ async def test_a_long_wait_for_the_group_is_no_silence_of_the_consumer(
 ) -> None:
     """worker   starts ~~~ waits for the group, recovers: longer than a silence may be ~~~ begins ~~~ silence: dead"""
     application = make_application(1)
-    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
-    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
-    await delivery.start()
+    delivery = await started(application, connection, tmp_path)
     try:
         assigned = {TP(application.input(topic), 0) for topic in Input}
         await delivery.on_assigned(assigned)
@@ -123,9 +131,7 @@ async def test_a_group_that_another_owner_took_on_is_no_lost_changelog(
     another one         takes over, commits
     """
     application = make_application(1)
-    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
-    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
-    await delivery.start()
+    delivery = await started(application, connection, tmp_path)
     assigned = {TP(application.input(topic), 0) for topic in Input}
     await delivery.on_assigned(assigned)
     another = await new_owner(application, "another")
@@ -145,9 +151,7 @@ async def test_a_stop_ends_while_processing_waits_for_a_commit(
     make_application: Callable[[int], Application], connection: Connection, tmp_path: Path
 ) -> None:
     application = make_application(1)
-    settings = WorkerSettings(connection, application.name, tmp_path, application.prefix)
-    delivery = Delivery(settings, FoldPartition, observer=NullObserver(), fence=TransactionFence(connection))
-    await delivery.start()
+    delivery = await started(application, connection, tmp_path)
     await delivery.on_assigned({TP(application.input(topic), 0) for topic in Input})
     looks = 0
 

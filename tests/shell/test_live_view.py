@@ -132,6 +132,10 @@ def test_the_view_shows_changes_and_a_disagreement_in_words() -> None:
         "globex: Health critical (10), Retention healthy (90): relationship (5) is low, recency (90) holds"
         in shown.get()
     )
+    for account in ("acme", "globex"):
+        picture.view(account, None)
+    assert picture.bands == {}
+    assert picture.disagreements.widest() is None
 
 
 def test_views_of_a_simulated_company_disagree_as_they_say() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from agents.cli import main
 from agents.log_repeats import KINDS_MAX, Repeats
 
 
@@ -64,3 +67,17 @@ def test_messages_without_end_do_not_fill_the_memory(kept: Kept) -> None:
         say(kept, "aiokafka", f"number {number}")
     assert len(kept.lines) == 3 * KINDS_MAX
     assert len(repeats._passed) <= KINDS_MAX
+
+
+def test_a_worker_says_repeats_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = Kept()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    filtered = []
+
+    async def run(_: object) -> int:
+        filtered.extend(handler.filters)
+        return 0
+
+    monkeypatch.setattr("agents.run.run_worker", run)
+    assert CliRunner().invoke(main, ["worker"], env={"LATIDO_DATADIR": str(tmp_path)}).exit_code == 0
+    assert [type(each) for each in filtered] == [Repeats]

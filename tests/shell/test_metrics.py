@@ -60,7 +60,7 @@ def test_what_is_exposed_is_the_catalogue() -> None:
     }
 
 
-def test_every_metric_moves() -> None:
+def test_every_metric_moves(caplog: pytest.LogCaptureFixture) -> None:
     """One of everything that can happen; a metric that nothing feeds would stay at zero."""
     metrics = Metrics()
     metrics.on_step(3, {Input.LOGINS: 5}, [(Input.LOGINS, RejectReason.NOT_JSON)])
@@ -88,6 +88,7 @@ def test_every_metric_moves() -> None:
     text = generate_latest(metrics.registry).decode()
     for family in text_string_to_metric_families(text):
         assert any(sample.value for sample in family.samples), f"nothing feeds {family.name}"
+    assert "partition 3: brake of disengagements begins: 1 (limit 20)" in caplog.text
 
 
 def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
@@ -96,6 +97,7 @@ def test_a_partition_that_was_given_up_is_shown_no_more() -> None:
     metrics.on_lag({Input.LOGINS: 8})
     metrics.on_released(frozenset({3, 4}))
     assert value(metrics, "accounts", partition="3") is None
+    assert value(metrics, "stalled_partitions", input="logins") == 0
     assert value(metrics, "lag", input="logins") == 0
 
 

@@ -143,7 +143,8 @@ BAD: Final[dict[str, tuple[str, Callable[[Path], object], str]]] = {
     "a parquet of instants without a zone": (
         "a.parquet",
         lambda path: table(
-            path, type=["login"], event_id=["1"], account_id=["a"], occurred_at=[datetime(2026, 1, 1)]  # noqa: DTZ001
+            path, type=["login"], event_id=["1"], account_id=["a"],
+            occurred_at=pa.array([START_MS * 1000], pa.timestamp("us")),
         ),
         "column occurred_at is timestamp[us], without a zone",
     ),

@@ -34,9 +34,8 @@ def test_every_case_comes_as_often_as_every_other(records: list[HostileRecord]) 
 
 
 def test_every_reason_to_reject_is_provoked(records: list[HostileRecord]) -> None:
-    of_records = set(RejectReason) - {
-        RejectReason.TOO_MANY_ACCOUNTS
-    }  # which depends on how many others there are
+    # How many accounts there are is no matter of one record.
+    of_records = set(RejectReason) - {RejectReason.TOO_MANY_ACCOUNTS}
     assert {record.expected for record in records} >= of_records
     assert {record.expected for record in records} >= {
         EventNote.DUPLICATE,

@@ -64,9 +64,8 @@ class Bench:
         self, broker: str, folder: Path, partitions: int = PARTITIONS, settings: Settings | None = None
     ) -> None:
         self.folder = folder
-        own = uuid.uuid4().hex[
-            :8
-        ]  # a group of its own too: the broker waits for static members of one that are gone
+        # A group of its own too: the broker waits for static members of one that are gone.
+        own = uuid.uuid4().hex[:8]
         self.settings = settings or Settings(
             broker=broker, topic_prefix=f"t{own}-", application_id=f"app{own}"
         )

@@ -30,11 +30,12 @@ from agents.settings import Settings
 from agents.simulation.clocktext import instant_text
 from agents.simulation.company import DAY_MS
 from agents.topics import partition_counts
-from schemas.topics import CONTROL, INPUT_TOPICS, Output
+from schemas.topics import INPUT_TOPICS, Output
 from tests.worker.conftest import PARTITIONS, ROOT, Bench, latido
 from tests.worker.judge import Messages, differences, told_twice, total, up_to
 from tests.worker.recording import Recording, record, replayed, write
 from tests.worker.test_control import second_policy
+from tests.worker.test_control import written as control_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,12 +62,6 @@ def since(messages: Messages, at_ms: int) -> Messages:
     at = instant_text(at_ms)
     kept = {key: [each for each in told if each["effective_at"] > at] for key, told in messages.items()}
     return {key: told for key, told in kept.items() if told}
-
-
-def control_lines(bench: Bench) -> list[dict[str, object]]:
-    topic = bench.topic(CONTROL)
-    seen = read_spans(bench.settings.broker, "look", [Span(topic, 0, 100)], "read_committed")
-    return [{"type": "control", **json.loads(each.value or b"")} for each in seen]
 
 
 def placed(messages: Messages, bench: Bench) -> Messages:
