@@ -139,10 +139,10 @@ class Component(Strict):
         for (_, before), (place, anchor) in itertools.pairwise(self.anchors):
             with suppress(WrongPart):
                 if place[1] != 0 and anchor[0] <= before[0]:
-                    told = (
-                        f"the x of ramp and steps must rise strictly; {anchor[0]:g} follows on {before[0]:g}"
+                    yield MistakeAt(
+                        f"the x of ramp and steps must rise strictly; {anchor[0]:g} follows on {before[0]:g}",
+                        *place,
                     )
-                    yield MistakeAt(told, *place)
 
     def _as_fine_as_measured(self) -> Iterator[MistakeAt]:
         feature = FEATURE_BY_NAME[self.metric.feature]

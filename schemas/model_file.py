@@ -250,10 +250,8 @@ class ModelFile(Strict):
     def _level_names(self) -> Iterator[MistakeAt]:
         names = [dimension.name for dimension in self.dimensions]
         for place, (axis, levels) in enumerate((self.grid or {}).items()):
-            places = {
-                place,
-                names.index(axis) if axis in names else place,
-            }  # two if axes are exchanged, which is told
+            # Two if axes are exchanged, which is told.
+            places = {place, names.index(axis) if axis in names else place}
             named = "digits 1..9" if place else "letters A..Z"
             for i, level in enumerate(levels):
                 with suppress(WrongPart):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from itertools import zip_longest
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, Self, Union, get_args, get_origin
@@ -63,19 +64,14 @@ class Strict(BaseModel):
     def mistakes(self) -> Iterator[MistakeAt]:
         """Yield what is wrong with its fields together."""
         for check in self.checks():
-            yield from until_wrong(check)
+            with suppress(WrongPart):
+                yield from check
 
     @model_validator(mode="after")
     def _right_together(self) -> Self:
         for mistake in self.mistakes():
             raise mistake
         return self
-
-
-def until_wrong(check: Iterator[MistakeAt]) -> Iterator[MistakeAt]:
-    """Yield the mistakes that a check finds before it meets a part that is wrong by itself."""
-    with suppress(WrongPart):
-        yield from check
 
 
 def right_parts(kind: Any, content: Any, wrong: Collection[Place], where: Place = ()) -> Any:
@@ -101,11 +97,13 @@ def right_parts(kind: Any, content: Any, wrong: Collection[Place], where: Place 
     if origin is dict:
         found = {key: right_parts(inner[1], part, wrong, (*where, str(key))) for key, part in content.items()}
         return {key if _is_right(key, wrong, where) else _WrongKey(): part for key, part in found.items()}
-    return (
-        _right_fields(kind, content, wrong, where)
-        if _is_model(kind)
-        else TypeAdapter(kind).validate_python(content)
-    )
+    is_model = _is_model(kind)
+    return _right_fields(kind, content, wrong, where) if is_model else _adapter(kind).validate_python(content)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _is_model(kind: Any) -> bool:

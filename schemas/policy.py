@@ -40,6 +40,15 @@ def _zone_name(name: str) -> str:
     return name
 
 
+def _listed_once(what: str, key: str, names: Sequence[str]) -> Iterator[MistakeAt]:
+    seen = set[str]()
+    for i, name in enumerate(names):
+        with suppress(WrongPart):
+            if name in seen:
+                yield MistakeAt(f"the {what} {name!r} is listed twice; remove one of the two", key, i)
+            seen.add(name)
+
+
 Days = Annotated[int, Field(ge=1, le=3650, strict=True)]
 Level = Literal["info", "warning", "critical"]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), Exact]
@@ -277,15 +286,7 @@ class StalledSources(Strict):
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:
         """Return the checks that no input is listed twice, and that none is stalled and back at once."""
-        return self._once(), self._apart()
-
-    def _once(self) -> Iterator[MistakeAt]:
-        seen = set[str]()
-        for i, name in enumerate(self.inputs):
-            with suppress(WrongPart):
-                if name in seen:
-                    yield MistakeAt(f"the input {name!r} is listed twice; remove one of the two", "inputs", i)
-                seen.add(name)
+        return _listed_once("input", "inputs", self.inputs), self._apart()
 
     def _apart(self) -> Iterator[MistakeAt]:
         if self.back_from < self.stalled_below:
@@ -330,7 +331,8 @@ class Policy(Strict):
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:
         """Return the checks of calendar and rhythm, of the list of models, and of the sources that may stall."""
-        return self._days_or_hours(), self._models_once(), self._sources_are_activity()
+        once = _listed_once("model", "models", self.models)
+        return self._days_or_hours(), once, self._sources_are_activity()
 
     def _days_or_hours(self) -> Iterator[MistakeAt]:
         if self.calendar is not None and self.rhythm.unit == "hour":
@@ -345,11 +347,3 @@ class Policy(Strict):
                         f"stalled_sources names {name}, and none of its events is activity; see activity",
                         "stalled_sources", "inputs", i,
                     )  # fmt: skip
-
-    def _models_once(self) -> Iterator[MistakeAt]:
-        seen = set[str]()
-        for i, name in enumerate(self.models):
-            with suppress(WrongPart):
-                if name in seen:
-                    yield MistakeAt(f"the model {name!r} is listed twice; remove one of the two", "models", i)
-                seen.add(name)

@@ -103,7 +103,8 @@ class Accounts:
     def give_back(self, awaited: Callable[[], set[int]]) -> None:
         """Let rows be used again whose accounts are not there, but those of ``awaited``: there are events of them to come."""
         unborn = self.roster.unborn
-        unborn -= {row for row in unborn if self.cells.i64[row, NOW] != UNSET}
+        rows = np.fromiter(unborn, np.int64, len(unborn))
+        unborn.difference_update(rows[self.cells.i64[rows, NOW] != UNSET].tolist())
         for row in unborn - awaited() if unborn else ():
             self.roster.give_back(row)
             self.cells.erased[row] = NOT_ERASED
@@ -152,8 +153,10 @@ class Accounts:
                 return
 
     def _remember_erased(self, row: int) -> None:
-        if self.erased.remember(self.keys[row], int(self.cells.erased[row])):
-            self.cells.erased[: len(self)] = self.erased.until_each(self.keys)
+        gone = self.erased.remember(self.keys[row], int(self.cells.erased[row]))
+        if gone:
+            rows = np.nonzero(np.isin(self.cells.erased[: len(self)], gone))[0].tolist()
+            self.cells.erased[rows] = self.erased.until_each([self.keys[row] for row in rows])
 
     def ended(self, row: int) -> None:
         """Forget the facts of an account that has ended."""

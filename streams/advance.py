@@ -11,12 +11,12 @@ from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel, reference
 from streams.days import local_day, start_of_day
 from streams.effects import place, room
-from streams.ending import begin, erase, erases
+from streams.ending import begin, erase, erases, may_retire
 from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_ROW, EVENT_TIME, NO_ROW, REFUSED
 from streams.kernel import evaluate, fire
-from streams.layout import ABSENT, NOW, UNSET
+from streams.layout import NOW, UNSET
 from streams.move import move_to
-from streams.plan import ACCOUNTS_MAX, CLOSED_DAYS, GRACE_MS, IN_FORCE_FROM, QUIET_DAYS
+from streams.plan import ACCOUNTS_MAX, GRACE_MS, IN_FORCE_FROM
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,12 +37,11 @@ def has_room(cells: Cells, plan: Plan, effects: Effects, event: int, clock_ms: i
     Accounts that retire by the clock make room, so before the answer is no all that is due fires.
     """
     limit = plan.scalars[ACCOUNTS_MAX]
-    if cells.there[0] >= limit and (
-        plan.scalars[CLOSED_DAYS] != ABSENT or plan.scalars[QUIET_DAYS] != ABSENT
-    ):
+    if cells.there[0] >= limit and may_retire(plan) and cells.there[1] < clock_ms:
         for row in range(len(cells.due)):
             if not fire(cells, plan, effects, row, event, clock_ms, clock_ms, True):  # noqa: FBT003
                 return True
+        cells.there[1] = clock_ms
     return bool(cells.there[0] < limit)
 
 
@@ -125,6 +124,7 @@ def advance(
     cells, plan = reference(cells), reference(plan)
     effects, clock = reference(effects), reference(clock)
     grace_ms = plan.scalars[GRACE_MS]
+    cells.there[1] = NEVER_MS
     today, tomorrow = int64(NEVER_MS), int64(NEVER_MS)
     while cursors[0] < events.shape[0]:
         event, clock_ms = int64(cursors[0]), int64(clock.now_ms[0])

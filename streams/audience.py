@@ -71,9 +71,7 @@ def applies(cells: Cells, plan: Plan, row: int, m: int, kind: int, now: int) -> 
         return False
     for column in range(TEXTS, AUDIENCE_COLUMNS):
         slot = audience[column]
-        if slot == ABSENT:
-            continue
-        if (
+        if slot != ABSENT and (
             cells.facts[row, slot, FACT_EXPIRES] <= now
             or plan.names_asked[m, cells.facts[row, slot, FACT_VALUE]] == 0
         ):

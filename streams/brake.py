@@ -9,6 +9,7 @@ It judges the messages of a partition in one order, whoever came upon them first
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -160,7 +161,7 @@ class Brake:
         return out
 
     def _wait(self, said: Said) -> None:
-        waiting = self._waiting.setdefault(said.key, _Waiting([], {}))
+        waiting = self._waiting.setdefault(said.key, _Waiting())
         if waiting.unjudged and waiting.unjudged[-1][1].place_ms > said.place_ms:
             last_ms = waiting.unjudged[-1][1].place_ms
             said = msgspec.structs.replace(said, place_ms=last_ms, is_standing=False)
@@ -348,12 +349,8 @@ class Brake:
             for topic, held in waiting.held.items()
         ]
         self._queues = {topic: {} for topic in TOPICS}
-        for _, topic, key, episode in sorted(held, key=_number):
+        for _, topic, key, episode in sorted(held, key=itemgetter(0)):
             self._queues[topic][key] = episode
-
-
-def _number(held: tuple[int, Output, bytes, _Held]) -> int:
-    return held[0]
 
 
 def _order(waits: tuple[int, Said]) -> tuple[int, bool, bytes, int]:

@@ -23,18 +23,18 @@ FACT_VALUE, FACT_AT, FACT_EXPIRES, FACT_COLUMNS = range(4)
 class Cells(NamedTuple):
     """Views of the rows, and what is derived from them.
 
-    ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3)
-    int64 holds value, time and expiry of each fact that the plan reads; ``block`` (rows,) int64 which of ``overrides``
-    (blocks, targets, 3) int64 is the account's, -1 for none; ``zone`` (rows,) int64 the number of the zone in force;
-    ``known`` (rows, knowledge) uint16 the newest day of which each knowledge may lack something, 0 for none;
-    ``due`` (rows,) int64 the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be
-    ``WRITTEN``, ``STALE``; ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value``
-    at this evaluation; ``judged`` (components,) int64 is scratch, points with manual judgement in place;
-    ``measured`` (components,) int64 is scratch, what they measure at this evaluation; ``erased`` (rows,)
-    int64 the instant up to which events of an erased account are left out, ``NOT_ERASED`` of any other; ``there`` (1,) int64
-    how many accounts are there; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows, ``fresh`` (bytes of a
-    row,) uint8 the row of an account that has had no event;
-    ``notes`` (NOTES,) int64 counts what is remarkable.
+    ``i64``, ``f64``, ``i32``, ``u16``, ``u8`` are 2-D views of the rows by cell type. ``facts`` (rows, facts, 3) int64
+    holds value, time and expiry of each fact that the plan reads; ``block`` (rows,) int64 which of ``overrides`` (blocks,
+    targets, 3) int64 is the account's, -1 for none; ``zone`` (rows,) int64 the number of the zone in force; ``known``
+    (rows, knowledge) uint16 the newest day of which each knowledge may lack something, 0 for none; ``due`` (rows,) int64
+    the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be ``WRITTEN``, ``STALE``;
+    ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value`` at this evaluation;
+    ``judged`` (components,) int64 is scratch, points with manual judgement in place; ``measured`` (components,) int64 is
+    scratch, what they measure at this evaluation; ``erased`` (rows,) int64 the instant up to which events of an erased
+    account are left out, ``NOT_ERASED`` of any other; ``there`` (2,) int64 how many accounts are there, and up to which
+    clock all that is due has fired in this batch for the sake of room; ``bytes`` (rows, bytes of a row) uint8 is another
+    view of the rows, ``fresh`` (bytes of a row,) uint8 the row of an account that has had no event; ``notes`` (NOTES,)
+    int64 counts what is remarkable.
     """
 
     i64: npt.NDArray[np.int64]
@@ -62,9 +62,9 @@ class Cells(NamedTuple):
 EVALUATED, WRITTEN, STALE, AHEAD = 1, 2, 4, 8
 """Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written. One that is
 ahead was evaluated since it was written, and nothing was told."""
-LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, LEFT_OUT_ERASED, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES = (
-    range(8)
-)
+(
+    LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, LEFT_OUT_ERASED, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES,
+) = range(8)  # fmt: skip
 """What ``notes`` counts: of events, and of reasons that waited while a source was stalled."""
 NOTE_OF: Final = {
     LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
@@ -110,7 +110,7 @@ def view(
         measured=np.zeros(components, np.int64),
         notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
         erased=np.full(size, NOT_ERASED, np.int64),
-        there=np.zeros(1, np.int64) if old is None else old.there,
+        there=np.zeros(2, np.int64) if old is None else old.there,
         bytes=rows.view(np.uint8).reshape(size, rows.itemsize),
         fresh=fresh.view(np.uint8),
     )  # fmt: skip

@@ -164,6 +164,8 @@ class Decoder:
 
     def _strangers(self, rows: list[int], places: Sequence[int], chunk: Chunk) -> list[Reject]:
         """Return the records of accounts that are not there, as they are refused if there is no room for them."""
+        if not self.accounts.roster.unborn:
+            return []
         found = []
         for i in np.nonzero(self.accounts.cells.i64[rows, NOW] == UNSET)[0].tolist():
             offset, key, value = int(chunk.offsets[places[i]]), chunk.keys[places[i]], chunk.values[places[i]]
@@ -268,7 +270,8 @@ def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64
     columns[:, EVENT_THING] = columns[:, EVENT_DETAIL] = 0
     if topic is Input.ACCOUNT_FACTS:
         columns[:, EVENT_DETAIL] = [e.erase for e in events]
-    if topic is Input.ACCOUNT_FACTS or not events:
+        return
+    if not events:
         return
     if layout.users >= 0:
         columns[:, EVENT_USER] = [

@@ -37,6 +37,12 @@ def erases(event: npt.NDArray[np.int64]) -> bool:
 
 
 @kernel
+def may_retire(plan: Plan) -> bool:
+    """Return whether any account may retire."""
+    return bool(plan.scalars[CLOSED_DAYS] != ABSENT or plan.scalars[QUIET_DAYS] != ABSENT)
+
+
+@kernel
 def retires(cells: Cells, plan: Plan, row: int, now: int) -> bool:
     """Return whether an account on whose new day ``now`` lies was without an event for too long."""
     days = int64(cells.u16[row, DAY]) - int64(cells.u16[row, LAST_EVENT_DAY])
@@ -50,8 +56,7 @@ def retires(cells: Cells, plan: Plan, row: int, now: int) -> bool:
 def begin(cells: Cells, plan: Plan, row: int, now: int) -> None:
     """Let there be an account; where one may have been before, ids go on from the seconds that passed since 1990."""
     cells.there[0] += 1
-    may_retire = plan.scalars[CLOSED_DAYS] != ABSENT or plan.scalars[QUIET_DAYS] != ABSENT
-    if may_retire or cells.erased[row] != NOT_ERASED:
+    if may_retire(plan) or cells.erased[row] != NOT_ERASED:
         for m in range(plan.models.shape[0]):
             cells.i32[row, plan.models[m, CHANGE]] = now // 1000 - ORDINAL_BASE_S
 

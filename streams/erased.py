@@ -36,18 +36,22 @@ class Erased:
         """Return the same for each of many accounts; one number if it is that of all."""
         return list(map(self.until, accounts)) if self._until else NOT_ERASED
 
-    def remember(self, account: bytes, until_ms: int) -> bool:
-        """Remember an account until an instant that is no sooner than before; return whether others are forgotten for it."""
+    def remember(self, account: bytes, until_ms: int) -> list[int]:
+        """Remember an account until an instant that is no sooner than before.
+
+        Returns:
+            the instants until which those were remembered that are forgotten for it.
+        """
         self._put(xxh3_64_intdigest(account), until_ms)
+        if len(self._until) <= ERASED_MAX and min(self._until.values()) + FORGOTTEN_MS >= until_ms:
+            return []
         oldest = sorted((until, each) for each, until in self._until.items())
         surplus = len(oldest) - ERASED_MAX
         gone = [
             each for n, (until, each) in enumerate(oldest) if n < surplus or until + FORGOTTEN_MS < until_ms
         ]
-        for each in gone:
-            del self._until[each]
-            self._changed[_key(each)] = None
-        return bool(gone)
+        self._changed |= {_key(each): None for each in gone}
+        return [self._until.pop(each) for each in gone]
 
     def _put(self, account: int, until_ms: int) -> None:
         self._until[account] = until_ms

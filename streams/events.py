@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 """Key is the running maximum of times within the input; hashes are 64-bit, NATURAL is 0 where there is none.
 
 USER is a user's bucket; THING the hash of the ticket or payment; DUE when a payment is due; AMOUNT in minor units; DETAIL a
-ticket event's CSAT, a payment's currency as a number (0: none), or 1 of facts that
-erase. ABSENT stands for no user, due instant or amount.
+ticket event's CSAT, a payment's currency as a number (0: none), or 1 of facts that erase. ABSENT stands for no user, due
+instant or amount.
 """
 ABSENT: Final = -1
 NO_ROW: Final = -1

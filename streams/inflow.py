@@ -17,6 +17,7 @@ from schemas.policy import HOLD_DAYS_MAX, INFLOW_WEEKS_MAX
 from schemas.reasons import Status, Trouble
 from schemas.topics import INPUT_BY_NAME, INPUT_TOPICS, Input
 from streams.clock import NEVER_MS
+from streams.days import DAY_MS
 from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_ROW, NO_ROW
 from streams.notices import Notice
 from streams.plan import HOUR_MS
@@ -30,7 +31,7 @@ INFLOW: Final = b"\0inflow"
 """The key of what is kept of all inputs; followed by a colon and an input's rank: its closed hours."""
 WEEK_HOURS: Final = 168
 LOOK_BACK_HOURS: Final = 24
-KEPT_MS: Final = 400 * 24 * HOUR_MS
+KEPT_MS: Final = 400 * DAY_MS
 WAITS_MAX: Final = 64
 """How long waits are kept that are over, and how many: their time is no silence."""
 KEPT_HOURS: Final = INFLOW_WEEKS_MAX * WEEK_HOURS + LOOK_BACK_HOURS
@@ -75,7 +76,7 @@ class Inflow:
         self._notices: list[Notice] = []
         self._numbers: StalledSources | None = None
         self._grace_ms = 0
-        self._standing = _Standing(sources={}, past=[])
+        self._standing = _Standing()
         self._hours: dict[int, list[int]] = {}
         self._touched: set[int] = set()
         self._written: set[int] = set()
@@ -114,7 +115,7 @@ class Inflow:
         """Count the inputs that were not counted yet; of those the hour is not seen whole."""
         assert self._numbers is not None
         for name in self._numbers.inputs:
-            self._standing.sources.setdefault(int(INPUT_BY_NAME[name]), _Source(hour, open={}))
+            self._standing.sources.setdefault(int(INPUT_BY_NAME[name]), _Source(hour))
 
     # -- events and time ----------------------------------------------------------------------------------------
 
@@ -175,17 +176,17 @@ class Inflow:
         is_low = usual > 0 and 1_000_000 * seen < round(1000 * numbers.stalled_below) * usual
         is_back = usual > 0 and 1_000_000 * seen >= round(1000 * numbers.back_from) * usual
         source.usual, source.seen = usual // 1000, seen
-        if source.state in (STALLED, BACK) and told_ms >= source.end_ms:
+        if source.state in _WAITING and told_ms >= source.end_ms:
             self._end(topic, source)
         if source.state == FLOWING and is_low:
             source.state, source.from_ms = STALLED, told_ms
-            source.end_ms = told_ms + numbers.hold_days * 24 * HOUR_MS
+            source.end_ms = told_ms + numbers.hold_days * DAY_MS
             self._note(topic, source, Status.FIRING, told_ms)
         elif source.state == STALLED and is_back:
             source.state = BACK
             source.end_ms = min(source.end_ms, told_ms + numbers.settle_hours * HOUR_MS)
         elif source.state == BACK and is_low:
-            source.state, source.end_ms = STALLED, source.from_ms + numbers.hold_days * 24 * HOUR_MS
+            source.state, source.end_ms = STALLED, source.from_ms + numbers.hold_days * DAY_MS
         elif source.state == SPENT and is_back:
             source.state = FLOWING
 

@@ -242,7 +242,7 @@ class InputQueue:
     @property
     def rows(self) -> set[int]:
         """The rows of the queued events."""
-        return {row for columns, _, _ in self._blocks for row in columns[:, EVENT_ROW].tolist()}
+        return {row for columns, _, _ in self._blocks for row in np.unique(columns[:, EVENT_ROW]).tolist()}
 
 
 def after(decoded: Decoded, offset: int) -> Decoded:
