@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions
 from pyarrow import parquet
 
@@ -26,8 +26,8 @@ from agents.seed_target import require_fresh
 from agents.settings import PREFIX, Settings
 from agents.topics import create_topics, partition_counts
 from schemas.reasons import EventNote
-from schemas.topics import CONTROL
-from streams.merge import HALT_AFTER
+from schemas.topics import CONTROL, Input
+from streams.merge import HALT_AFTER, POSITION, read_position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -299,7 +299,9 @@ def test_the_clock_ends_a_grace_before_the_cut(fresh: Settings, tmp_path: Path) 
 
 
 @pytest.mark.kafka
-def test_a_go_live_that_was_said_is_followed(kafka: KafkaServer, tmp_path: Path) -> None:
+def test_a_go_live_that_was_said_is_followed(
+    kafka: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, path = application(kafka), tmp_path / "a.jsonl"
     path.write_bytes(lines(*HISTORY))
     go_live = ["alerts", "go-live", "--at", str(START_MS + 10 * DAY_MS)]
@@ -308,6 +310,35 @@ def test_a_go_live_that_was_said_is_followed(kafka: KafkaServer, tmp_path: Path)
     assert code == 0, said
     assert "alerts (one may have several reasons) 0 1" in said
     assert "The application goes live at 2026-01-11T00:00:00.000Z, as the topic latido-control says" in said
+    monkeypatch.setattr("streams.brake.Brake.is_held", lambda *_: True)
+    code, said = seed(settings, path, "--dry-run")
+    assert code == 0, said
+    assert "alerts (one may have several reasons) 1 0" in said
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(("where", "begins"), [("at-cut", 2), ("earliest", 0)])
+def test_workers_begin_at_the_cut_or_at_the_first_record_there_is(
+    kafka: KafkaServer, tmp_path: Path, where: str, begins: int
+) -> None:
+    """Two records of partition 0 are of the time of the history, a third comes after it."""
+    settings, path = application(kafka), tmp_path / "a.jsonl"
+    path.write_bytes(lines(*HISTORY))
+    cut_ms = HISTORY[-1]["occurred_at"]
+    producer = Producer({"bootstrap.servers": settings.broker})
+    for stamp in (START_MS, cut_ms - 10 * DAY_MS, cut_ms + DAY_MS):
+        producer.produce(settings.topic_prefix + "logins", b"{}", partition=0, timestamp=stamp)
+    assert producer.flush(20) == 0
+    code, said = seed(settings, "--positions", where, path)
+    assert code == 0, said
+    spans = [Span(settings.changelog, number, 10_000) for number in range(PARTITIONS)]
+    seen = read_spans(settings.broker, "look", spans, "read_committed")
+    told = [
+        read_position(each.key, each.value)
+        for each in seen
+        if each.partition == 0 and each.key and each.value and each.key.startswith(POSITION)
+    ]
+    assert {topic: progress.offset + 1 for topic, progress in told}[Input.LOGINS] == begins
 
 
 @pytest.mark.kafka
