@@ -8,7 +8,7 @@ from streams import effects as fx
 from streams.apply import apply_event, apply_facts
 from streams.cells import LEFT_OUT_ERASED, WRITTEN
 from streams.clock import NEVER_MS, move_clock
-from streams.compiled import entry, int64, kernel, reference
+from streams.compiled import entry, int64, kernel, prefetch, reference
 from streams.days import local_day, start_of_day
 from streams.effects import place, room
 from streams.ending import begin, erase, erases, may_retire
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from streams.plan import Plan
 
 NOBODY: Final = -1
+AHEAD_EVENTS: Final = 2
+"""A row is a thousand bytes anywhere in memory: so many events before it is needed, it is asked for."""
 
 
 @kernel
@@ -97,6 +99,24 @@ def take(
     return update
 
 
+@kernel
+def bring_near(cells: Cells, events: npt.NDArray[np.int64], event: int) -> None:
+    """Let all that is kept of the account of a coming event be brought from memory while earlier ones are taken."""
+    if event >= events.shape[0]:
+        return
+    row = int64(events[event, EVENT_ROW])
+    if row < 0:
+        return
+    prefetch(cells.bytes, row)
+    prefetch(cells.facts, row)
+    prefetch(cells.known, row)
+    prefetch(cells.due, row)
+    prefetch(cells.zone, row)
+    prefetch(cells.erased, row)
+    prefetch(cells.changed, row)
+    prefetch(cells.block, row)
+
+
 @entry
 def advance(
     cells: Cells,
@@ -128,6 +148,7 @@ def advance(
     today, tomorrow = int64(NEVER_MS), int64(NEVER_MS)
     while cursors[0] < events.shape[0]:
         event, clock_ms = int64(cursors[0]), int64(clock.now_ms[0])
+        bring_near(cells, events, event + AHEAD_EVENTS)
         if clock_ms >= tomorrow:
             day = local_day(plan.zones, 0, clock_ms)
             today, tomorrow = start_of_day(plan.zones, 0, day), start_of_day(plan.zones, 0, day + 1)

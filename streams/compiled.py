@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numba
 import numpy as np
 
-from streams.linking import Part, Whole, address, copy_bytes
+from streams.linking import Part, Whole, address, copy_bytes, fetch_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,11 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
     ) -> None:
         """Copy ``count`` bytes of ``data``, from ``start`` on, to ``out`` at ``at``; compiled, no bounds are checked."""
         out[at : at + count] = data[start : start + count]
+
+    def prefetch(table: npt.NDArray[Any], row: int) -> None:
+        """Let a row of a contiguous table be brought from memory while other work goes on; compiled, no bounds are checked."""
 else:
-    reference, copy = address, copy_bytes
+    reference, copy, prefetch = address, copy_bytes, fetch_ahead
 
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ linked into the entries and optimized there, once, and named tuples go by their 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -18,6 +19,9 @@ from numba.core.imputils import lower_getattr_generic
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, models, register_model
+
+LINE_BYTES: Final = 64
+"""What a processor reads of memory at once."""
 
 
 class _Whole(JITCodeLibrary):
@@ -139,6 +143,28 @@ def copy_bytes(_: Any, out: types.Array, at: Any, data: types.Array, start: Any,
         return context.get_dummy_value()
 
     return types.none(out, types.int64, data, types.int64, types.int64), generate
+
+
+@intrinsic
+def fetch_ahead(_: Any, table: types.Array, row: Any) -> Any:
+    """Let row ``row`` of a contiguous table be brought near while other work goes on."""
+    del row
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        stride = cgutils.unpack_tuple(builder, array.strides)[0]
+        start = builder.gep(
+            builder.bitcast(array.data, cgutils.voidptr_t), [builder.mul(arguments[1], stride)]
+        )
+        number = cgutils.int32_t
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        for_reading, to_keep, data = number(0), number(3), number(1)
+        with cgutils.for_range_slice(builder, stride.type(0), stride, stride.type(LINE_BYTES)) as (at, _):
+            builder.call(fetch, [builder.gep(start, [at]), for_reading, to_keep, data])
+        return context.get_dummy_value()
+
+    return types.none(table, types.int64), generate
 
 
 Part, Whole = _compiler(_PartLowering), _compiler(_WholeLowering)

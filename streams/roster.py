@@ -27,10 +27,6 @@ class Roster:
         """Return the row of each key, None where there is none."""
         return list(map(self._index.get, keys))
 
-    def names_of(self, rows: Sequence[int]) -> list[str]:
-        """Return the account ids of rows."""
-        return list(map(self.names.__getitem__, rows))
-
     def add(self, key: bytes, name: str) -> int:
         """Give a row to an account that has none; return its number."""
         if self._free:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from schemas.errors import StateError
-from streams.compiled import entry, int64, kernel
+from streams.compiled import entry, int64, kernel, prefetch
 from streams.layout import FINGERPRINT_BYTES
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ Tail = tuple[dict[str, ColdFact], dict[str, int]]
 """Facts by name, and by name of knowledge the newest day of which something may not be known."""
 WORD: Final = 4
 BITS: Final = 32
+AHEAD_ROWS: Final = 4
+"""Rows lie anywhere in memory: so many before it is packed, one is asked for."""
 _TAIL: Final[msgspec.json.Decoder[Tail]] = msgspec.json.Decoder(Tail)
 
 
@@ -54,6 +56,7 @@ def pack(
     words, at = fresh.shape[0], int64(0)
     for i in range(len(chosen)):
         row = chosen[i]
+        prefetch(rows, chosen[min(i + AHEAD_ROWS, len(chosen) - 1)])
         for word in range(len(head)):
             out[at] = head[word]
             at += 1
