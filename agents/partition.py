@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agents.beside import LAYOUT, META, RESERVED, Beside, Part
-from agents.dead_letter import dead_letter, refusals
+from agents.dead_letter import add_refusals, dead_letter
 from agents.observer import NullPartitionObserver, PartitionObserver, PartitionState
 from agents.outbox import Outbox
 from agents.report import report
@@ -175,7 +175,7 @@ class Partition:
         messages = Messages(self.accounts, self.partition, taken)
         self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
-        taken.rejects.extend(refusals(taken, self.accounts.keys))
+        add_refusals(taken, self.accounts.keys)
         self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         self.merge.clock_ms = clock_ms = int(taken.clock.now_ms[0])
         self._heard(self.inflow.reach(clock_ms))

@@ -178,9 +178,9 @@ class Brake:
         if numbers is None:
             self._release_before(FOREVER, clock_ms, None, out)
             self._standing = _Standing(numbers=self._standing.numbers)
-        for number, said in sorted(self._take_unjudged(clock_ms), key=_order):
+        for _, said in sorted(self._take_unjudged(clock_ms), key=_order):
             self._pass_to(said.place_ms, numbers, out)
-            self._judge(number, said, numbers, out)
+            self._judge(said, numbers, out)
         self._pass_to(clock_ms, numbers, out)
         for key in [key for key, waiting in self._waiting.items() if not (waiting.held or waiting.unjudged)]:
             del self._waiting[key]
@@ -197,7 +197,7 @@ class Brake:
                 self._touched.add(key)
         return found
 
-    def _judge(self, number: int, said: Said, numbers: Numbers | None, out: list[Said]) -> None:
+    def _judge(self, said: Said, numbers: Numbers | None, out: list[Said]) -> None:
         topic, waiting = said.record.topic, self._waiting[said.key]
         if topic in waiting.held:
             if said.step is not None and said.step.status is Status.RESOLVED:
@@ -213,7 +213,7 @@ class Brake:
                 counts.sent += 1
                 out.append(said)
             else:
-                waiting.held[topic] = self._queues[topic][said.key] = _Held(number, [said])
+                waiting.held[topic] = self._queues[topic][said.key] = _Held(self._number(), [said])
                 self.tally.held += 1
                 counts.held += 1
                 if counts.since_ms == NEVER_MS:

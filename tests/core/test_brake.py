@@ -267,6 +267,17 @@ def test_half_judged_and_held_it_goes_on_in_the_next_owner() -> None:
     assert steps(crash=True) == steps(crash=False)
 
 
+def test_a_next_owner_releases_in_the_order_in_which_episodes_were_held() -> None:
+    """They come c, b, a, and are judged a, b, c."""
+    brake = learned(1)
+    assert send(brake, [said(each, MONDAY) for each in "cba"], MONDAY) == ["a"]
+    fresh = Brake()
+    for key, value in brake.take_changed():
+        fresh.load(key, value)
+    fresh.loaded()
+    assert send(fresh, [], MONDAY + HOUR_MS) == ["b"]
+
+
 def test_a_next_owner_judges_what_waits_no_sooner_than_its_clock_comes_there() -> None:
     """Its clock may be behind the last one's, and what has its place before what waits fires again then."""
     brake = learned(1)
