@@ -63,7 +63,7 @@ class NotingPartition(Partition):
     def __init__(self, program: Program, number: int, partitions: int, ledger: Ledger) -> None:
         super().__init__(program, partition=number, partitions=partitions)
         self._ledger = ledger
-        self._notes: list[tuple[bytes, bytes]] = []
+        self.notes: list[tuple[bytes, bytes]] = []
 
     def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
         new = [line for line in lines if line.offset >= self.control.next_offset]
@@ -79,7 +79,7 @@ class NotingPartition(Partition):
         replaced = [at for at in before if at not in after and before[at].at_ms > reached_ms]
         if new:
             note = msgspec.json.encode(Note(reached_ms, counts, replaced))
-            self._notes.append((NOTED + b"%d" % new[0].offset, note))
+            self.notes.append((NOTED + b"%d" % new[0].offset, note))
         return going_on
 
     def step(self, rows_max: int) -> int:
@@ -90,8 +90,8 @@ class NotingPartition(Partition):
 
     def drain(self) -> Batch:
         batch = super().drain()
-        batch.records.extend(self._notes)
-        self._notes = []
+        batch.records.extend(self.notes)
+        self.notes = []
         clocks = self._ledger.clocks
         clocks[self.partition] = max(self.clock_ms, clocks.get(self.partition, self.clock_ms))
         self._ledger.counts["commits amid an adoption"] += self._adopting

@@ -99,6 +99,7 @@ class Simulation:
         self._clocks: dict[int, int] = {}
         self._going_on: set[tuple[TopicPartition, int]] = set()
         self._unwritten = 0
+        self._told = False
         self._sweep_rows = chance.choice([1, 2, 500])
         self._step_s = chance.choice([0.0, 0.05, 0.3])
         self._strikes = chance.choice([0, 1, 2])
@@ -409,7 +410,8 @@ class Simulation:
         self._broker.expire_transactions(self._loop.time(), TRANSACTION_TIMEOUT_MS / 1000)
         if self.scenario.goes_on:
             self._let_go_on()
-        if self._calm and self._is_told() and not self._broker.is_writing:
+        was_told, self._told = self._told, self._calm and self._is_told() and not self._broker.is_writing
+        if was_told and self._told:
             self._loop.stop()
         self._in_s(LOOK_S, self._keep_time)
 
@@ -443,8 +445,8 @@ class Simulation:
 
     def _is_through(self, number: int, holding: Holding) -> bool:
         port, committed = holding.port, self.scenario.isolation_level == "read_committed"
-        assert isinstance(port, Partition)
-        if port.control_next < self._control.high_watermark:
+        assert isinstance(port, NotingPartition)
+        if port.control_next < self._control.high_watermark or port.notes:
             return False
         if port.halted is not None and self.scenario.goes_on:
             return False
