@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_refusals(taken: Taken, keys: Sequence[bytes]) -> None:
-    """Add to the rejects those of events for whose accounts, whose ``keys`` are by row, there was no room; each at its offset."""
+    """Add to the rejects, each at its offset, those of events for whose accounts, ``keys`` by row, there was no room."""
     found = taken.rejects
     for event in taken.columns[taken.columns[:, EVENT_ROW] <= REFUSED]:
         topic, offset = Input(int(event[EVENT_INPUT])), int(event[EVENT_OFFSET])

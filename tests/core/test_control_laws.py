@@ -295,7 +295,9 @@ def test_a_policy_in_force_stays_so_though_it_is_withdrawn_before_the_clock_has_
     program: Program,
 ) -> None:
     control = Control(program, 0)
-    control.take(topic(activation(START_MS, default_policy(), HEALTH) | {"id": "x"})[0], START_MS - 10, START_MS)
+    control.take(
+        topic(activation(START_MS, default_policy(), HEALTH) | {"id": "x"})[0], START_MS - 10, START_MS
+    )
     control.take_hold(control.to_come()[0], START_MS - 1)
     control.take(ControlLine(1, b"policy:x", None), START_MS - 1, START_MS - 1)
     next_owner = Control(program, 0)

@@ -67,7 +67,7 @@ class Operator:
         """Let the policy and models of a world take hold."""
         policy: Tree = json.loads(json.dumps(world.policy, default=str))
         models: list[Tree] = json.loads(json.dumps([world.models[name] for name in policy["models"]]))
-        content = {"policy": policy, "models": models, "hash": content_hash(policy, models)}
+        content: dict[str, Any] = {"policy": policy, "models": models, "hash": content_hash(policy, models)}
         after_ms = self._when() if self._may_be_late and at_ms is None else BEFORE
         self._write(after_ms, "policy", self._moment() if at_ms is None else at_ms, **content)
 

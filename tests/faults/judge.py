@@ -43,6 +43,7 @@ Key = tuple[str, str]
 Told = dict[Key, list[bytes]]
 """By (topic, account), dead letters by (topic, place of origin), notices by what they are of: what was told, in its order."""
 
+
 def judge(result: Result) -> list[str]:
     """Return what is wrong with a run."""
     scenario = result.scenario
@@ -231,7 +232,10 @@ def differences(seen: Told, expected: Told) -> list[str]:
 
 def _ends(result: Result) -> Counter[str]:
     """Return how often each account ended: its view was taken back."""
-    logs = (result.broker.logs[TopicPartition(Output.ACCOUNTS, n)] for n in range(result.scenario.world.partitions))
+    logs = (
+        result.broker.logs[TopicPartition(Output.ACCOUNTS, n)]
+        for n in range(result.scenario.world.partitions)
+    )
     return Counter(
         (record.key or b"").decode()
         for log in logs
@@ -269,7 +273,9 @@ def _broken(what: str, payloads: list[dict[str, Any]], ends: int) -> list[str]:
             if model in last and payload["old"] != last[model] and payload["cause"]["kind"] != "model":
                 anew[model] += 1
                 if payload["old"] != NEW or anew[model] > ends:
-                    found.append(f"{what}: {payload['change_id']} begins at {payload['old']}, was {last[model]}")
+                    found.append(
+                        f"{what}: {payload['change_id']} begins at {payload['old']}, was {last[model]}"
+                    )
             last[model] = payload["new"]
         else:
             episode, status = payload["episode_id"], payload["status"]

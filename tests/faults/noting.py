@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from agents.partition import Partition
-from schemas.records import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from schemas.records import Batch
     from schemas.topics import Input
     from streams.control import ControlLine
     from streams.plan import Program
@@ -73,9 +73,7 @@ class NotingPartition(Partition):
             reached_ms = max(reached_ms, in_force.at_ms)
         going_on = super().take_control(new)
         after = self.control._entries
-        counts = {
-            line.offset: after[line.offset].at_ms if line.offset in after else None for line in new
-        }
+        counts = {line.offset: after[line.offset].at_ms if line.offset in after else None for line in new}
         replaced = [at for at in before if at not in after and before[at].at_ms > reached_ms]
         if new:
             note = msgspec.json.encode(Note(reached_ms, counts, replaced))

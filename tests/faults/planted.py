@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import patch
 
-from agents import batching, clients, commit, drive, ownership, partition
+from agents import batching, beside, clients, commit, drive, ownership, partition
+from streams import brake, control, erased, inflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,6 +100,61 @@ BUGS: Final = (
         "    self._positions.update((tp, state.position) for tp, state in ready.items())\n    carrier = next(",
         seed=3,
     ),
+    Bug(
+        "a takeover forgets what the brake holds",
+        brake.Brake.load,
+        "self._waiting[account] = msgspec.msgpack.decode(value, type=_Waiting)",
+        "self._waiting.pop(account, None)",
+    ),
+    Bug(
+        "a late control record counts from the time that it names",
+        control.Control.take,
+        "max(instant_ms(record.effective_at), reached_ms + 1)",
+        "instant_ms(record.effective_at)",
+    ),
+    Bug(
+        "a control record counts from the clock on, whatever time it names",
+        control.Control.take,
+        "max(instant_ms(record.effective_at), reached_ms + 1)",
+        "instant_ms(record.effective_at) if clock_ms == NEVER_MS else reached_ms + 1",
+    ),
+    Bug(
+        "the clock is not kept",
+        beside.Beside.complete,
+        "if clock_ms > NEVER_MS:",
+        "if False:",
+    ),
+    Bug(
+        "the policy before is not written while accounts adopt another",
+        control.Control.take_hold,
+        "self._changed[BEFORE] = msgspec.json.encode(content)",
+        "self._changed[BEFORE] = None",
+    ),
+    Bug(
+        "the hash of an erased account is not written",
+        erased.Erased._put,
+        'self._changed[_key(account)] = until_ms.to_bytes(8, "little")',
+        "_key(account)",
+    ),
+    Bug(
+        "what ended is not written",
+        partition.Partition.drain,
+        "records = ended + self._memory.take_changed()",
+        "records = self._memory.take_changed()",
+    ),
+    Bug(
+        "a takeover forgets that a source is stalled",
+        inflow.Inflow.load,
+        "self._saved, self._standing = value, msgspec.json.decode(value, type=_Standing)",
+        "self._saved, self._standing = value, msgspec.json.decode(value, type=_Standing)\n"
+        "        self._standing.sources.clear()",
+    ),
+    Bug(
+        "a halted input goes on one record too late",
+        drive.Drive._hear_control,
+        "holding.input_next[topic] = offset",
+        "holding.input_next[topic] = offset + 1",
+    ),
 )
 
 
@@ -114,7 +170,9 @@ def planted(bug: Bug) -> Iterator[None]:
     code = compile(source.replace(bug.right, bug.wrong), f"<{bug.name}>", "exec", flags, dont_inherit=True)
     exec(code, bug.where.__globals__, changed)  # noqa: S102  # the text is that of the worker and of the table above
     modules = [
-        module for name, module in sys.modules.items() if name.startswith(("agents.", "tests.faults."))
+        module
+        for name, module in sys.modules.items()
+        if name.startswith(("agents.", "streams.", "tests.faults."))
     ]
     owners = [
         *modules,

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from tests.auditor.worlds import World
 
 CROWD_DAYS: Final = 26
-RETIRE: Final = ({"closed_days": 1}, {"quiet_days": 2}, {"closed_days": 2, "quiet_days": 9}, {"quiet_days": 14})
+RETIRE: Final = (
+    {"closed_days": 1},
+    {"quiet_days": 2},
+    {"closed_days": 2, "quiet_days": 9},
+    {"quiet_days": 14},
+)
 FEW_ACCOUNTS: Final = (1, 2, 2, 3)
 
 Timed = list[tuple[int, Recorded]]

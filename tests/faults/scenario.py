@@ -120,7 +120,9 @@ def scenario(seed: int) -> Scenario:
     if family is not Family.HISTORY:
         feed = Feed(rng, world, begin_ms, midnight_ms, family, is_held=rng.random() < 0.7)
         arrivals += feed.arrivals()
-    control, begin_under = ([], [program(world)]) if is_audited else _controlled(more, family, world, timed, drawn)
+    control, begin_under = (
+        ([], [program(world)]) if is_audited else _controlled(more, family, world, timed, drawn)
+    )
     return Scenario(
         family, world, program(world), isolation, begin_ms, until_ms, arrivals, feed.active if feed else [],
         control, begin_under, is_audited, goes_on,
@@ -164,11 +166,9 @@ def _controlled(
 
 
 def _another(rng: Random, world: worlds.World, drawn: Drawn) -> worlds.World:
-    """Return another version of a policy: the same with other models and rules, or with other numbers of what ends and waits."""
+    """Return another version of a policy: with other models and rules, or only other numbers of what ends and waits."""
     other = _world(rng.randrange(WORLDS)) if rng.random() < 0.6 else world
-    drawn = drawn._replace(
-        brake=drawn.brake and rng.random() < 0.7, guard=drawn.guard and rng.random() < 0.7
-    )
+    drawn = drawn._replace(brake=drawn.brake and rng.random() < 0.7, guard=drawn.guard and rng.random() < 0.7)
     policy = strict(rng, other.policy, drawn)
     same = {name: world.policy[name] for name in ("time_zone", "grace_s")}
     return other._replace(policy=policy | same | {"version": rng.randrange(2, 99)})
@@ -183,6 +183,7 @@ def _halting(rng: Random, timed: Timed) -> Timed:
 
 
 WORLDS: Final = 40
+PROGRAMS_KEPT: Final = 64
 _programs: dict[str, Program] = {}
 _world = cache(worlds.world)
 
@@ -190,6 +191,8 @@ _world = cache(worlds.world)
 def program(world: worlds.World) -> Program:
     """Return the compiled policy and models."""
     key = json.dumps([world.policy, world.models], default=str, sort_keys=True)
+    if len(_programs) == PROGRAMS_KEPT:
+        _programs.clear()
     if key not in _programs:
         _programs[key] = program_of(world.policy, world.models)
     return _programs[key]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka.structs import TopicPartition
 
 from agents.observer import NullPartitionObserver, Waits
 from agents.partition import Partition
-from schemas.reasons import EventNote, RejectReason
+from schemas.control import kind_of
+from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Status
 from schemas.topics import CONTROL, Input, Output
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import ControlLine, read_control
@@ -79,17 +81,33 @@ class Counting(NullPartitionObserver):
                 self.counts["accounts ended"] += not output.value
             elif output.topic in {Output.DISENGAGEMENTS, Output.OPPORTUNITIES}:
                 payload = json.loads(output.value)
-                self.counts[f"episodes ended by {payload['resolved_by']}"] += 1
-                self.counts["alerts told as muting ended"] += _ms(payload["effective_at"]) in ends
+                self.counts["messages of episodes"] += 1
+                for cause in (ResolvedBy.ERASED, ResolvedBy.RETIRED, ResolvedBy.POLICY):
+                    self.counts[f"episodes ended by {cause}"] += payload["resolved_by"] == cause
+                is_told = payload["status"] != Status.RESOLVED and _ms(payload["effective_at"]) in ends
+                self.counts["alerts told as muting ended"] += is_told
             elif output.topic is Output.SCORE_CHANGES:
+                self.counts["score changes"] += 1
                 kind = json.loads(output.value)["cause"]["kind"]
-                self.counts[f"score changes of cause {kind}"] += 1
+                self.counts["score changes by a policy"] += kind == CauseKind.MODEL
 
 
 def _ms(text: str) -> int:
-    from datetime import datetime
-
     return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+HAPPENS: Final = (
+    "kills", "pauses", "outages", "leaves", "rebalances", "fenced", "stale rows", "exit 13",
+    "control records", "late control records", "control records replaced", "control records written in an outage",
+    "pause in force", "resume in force", "go_live in force", "policy in force", "resume_input in force", "skip_input in force",
+    "alerts told as muting ended", "score changes by a policy", "episodes ended by policy",
+    "commits amid an adoption", "takeovers amid an adoption", "takeovers under a policy of another layout",
+    "episodes held", "episodes released", "episodes dropped", "takeovers while episodes are held",
+    "reasons that waited", "reasons that joined after a wait", "reasons that waited in vain", "takeovers while silences wait",
+    "accounts ended", "episodes ended by erased", "episodes ended by retired", "events of erased accounts",
+    "events of too many accounts",
+)  # fmt: skip
+"""What a run of many seeds must have seen, by the names of what is counted."""
 
 
 def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
@@ -100,6 +118,7 @@ def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
     )
     for line, at_ms in counting(result, number):
         machine.control.take(line, at_ms - 1, NEVER_MS)
+        observer.counts[f"{kind_of(read_control(line))} in force"] += at_ms <= result.clocks[number]
     machine.take_control(())
     for topic in Input:
         lane = [record for record in records if record.partition == number and record.input is topic]
@@ -144,18 +163,20 @@ def misplaced(result: Result, number: int) -> list[str]:
                 )
         result.counts["control records replaced"] += len(note.replaced)
     if heard != lines.keys():
-        found.append(f"partition {number} has heard of the control records {sorted(heard)}, not {sorted(lines)}")
+        found.append(
+            f"partition {number} has heard of the control records {sorted(heard)}, not {sorted(lines)}"
+        )
     return found
 
 
 def _notes(result: Result, number: int) -> list[Any]:
     log = result.broker.logs[TopicPartition(CHANGELOG, number)].read(0, 1 << 30, committed=True)
-    return [
-        read_note(record.value or b"") for record in log.records if (record.key or b"").startswith(NOTED)
-    ]
+    return [read_note(record.value or b"") for record in log.records if (record.key or b"").startswith(NOTED)]
 
 
 def control_lines(result: Result) -> list[ControlLine]:
     """Return the control topic."""
-    records: list[Stored] = result.broker.logs[TopicPartition(CONTROL, 0)].read(0, 1 << 30, committed=True).records
+    records: list[Stored] = (
+        result.broker.logs[TopicPartition(CONTROL, 0)].read(0, 1 << 30, committed=True).records
+    )
     return [ControlLine(record.offset, record.key, record.value) for record in records]

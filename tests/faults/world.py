@@ -29,9 +29,9 @@ from agents.partition import Partition
 from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
 from tests.faults.broker import Broker, Stored
 from tests.faults.clients import CLUSTER, Cluster, SimulatedConsumer, SimulatedProducer
+from tests.faults.control import goes_on
 from tests.faults.group import Group
 from tests.faults.loop import LANE, Ended, SimulatedLoop
-from tests.faults.control import goes_on
 from tests.faults.network import PROCESS, Network, Process, Weather
 from tests.faults.noting import Ledger, NotingPartition
 from tests.faults.scenario import LIVE_BEFORE_MS, Arrival, Family, Scenario, scenario
@@ -250,9 +250,7 @@ class Simulation:
             return Worker(
                 process,
                 self._settings._replace(datadir=datadir),
-                lambda number: NotingPartition(
-                    program, number, world.partitions, self._ledger
-                ),
+                lambda number: NotingPartition(program, number, world.partitions, self._ledger),
                 group=self._group,
                 network=self._network,
                 chance=self._chance,
@@ -269,11 +267,14 @@ class Simulation:
         self._loop.spend(self._step_s * self._chance.random())
 
     def _strike(self) -> None:
-        """Kill a worker, once or twice, soon after it began to commit what only a next owner who reads it all can go on with."""
+        """Kill a worker, once or twice, soon after it began to commit what a next owner has to find."""
         if self._strikes and not self._calm and self._chance.random() < STRIKES:
             self._strikes -= 1
             process = PROCESS.get()
-            self._in_s(self._chance.random() * self._settings.commit_interval_ms / 1000, lambda: self._crash(process, "amid that"))
+            self._in_s(
+                self._chance.random() * self._settings.commit_interval_ms / 1000,
+                lambda: self._crash(process, "amid that"),
+            )
 
     def _crash(self, process: Process, why: str) -> None:
         if not process.is_dead:
@@ -426,7 +427,9 @@ class Simulation:
             halt = TopicPartition(INPUT_TOPICS[port.halted].name, number)
             if (halt, offset) not in self._going_on:
                 self._going_on.add((halt, offset))
-                key, value = goes_on(self._chance, halt.topic, number, offset, self._broker.logs[halt].last_stable)
+                key, value = goes_on(
+                    self._chance, halt.topic, number, offset, self._broker.logs[halt].last_stable
+                )
                 self._write_control_in_s(3 * self._chance.random(), key, value)
 
     def _owned(self) -> list[tuple[int, Holding]]:
