@@ -391,7 +391,6 @@ def test_dead_letters_of_an_input_come_in_the_order_of_their_offsets(program: Pr
     assert told == [(b"1", b"too_many_accounts"), (b"2", b"wrong_type"), (b"3", b"too_many_accounts")]
 
 
-
 def test_of_an_account_that_ended_after_it_was_read_of_the_dead_letter_has_the_key(program: Program) -> None:
     machine = owner(limited(program, accounts_max=1, erased_days=0))
     machine.take(event("a", 0), until_day=0.1)

@@ -57,6 +57,7 @@ def judge(result: Result) -> list[str]:
     found += _positions(reference, recovered) + _memories(reference, recovered)
     expected = _told(record for folded in reference for record in folded.outputs)
     seen = _seen(result)
+    found += _notices_twice(seen)
     if scenario.family is Family.DISORDER:
         letters = {key for key in {*seen, *expected} if key[0] == Output.DEAD_LETTERS}
         found += [
@@ -259,6 +260,17 @@ def _chains(seen: Told, ends: Counter[str]) -> list[str]:
         found += [f"{topic} of {account} goes back in time"] * (instants != sorted(instants))
         found += _broken(f"{topic} of {account}", payloads, ends[account])
     return found
+
+
+def _notices_twice(seen: Told) -> list[str]:
+    notices = [
+        json.loads(value)
+        for (topic, _), values in seen.items()
+        if topic == Output.OPERATIONS
+        for value in values
+    ]
+    times = Counter(notice["operation_id"] for notice in notices)
+    return [f"notice {notice} comes twice" for notice in notices if times[notice["operation_id"]] > 1]
 
 
 NEW: Final = {"score": None, "band": "insufficient_evidence", "coverage": 0.0}
