@@ -49,7 +49,7 @@ BUGS: Final = (
         "the position of an input is forgotten",
         partition.Partition.drain,
         "if self._committed.get(topic, Progress()) != progress",
-        "if self._committed.get(topic, Progress()) != progress and topic is not Input.LOGINS",
+        "if self._committed.get(topic, Progress()) != progress and topic != 1",
     ),
     Bug(
         "the last stable offset is taken for the end of an input",

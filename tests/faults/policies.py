@@ -27,7 +27,7 @@ RETIRE: Final = (
     {"closed_days": 2, "quiet_days": 9},
     {"quiet_days": 14},
 )
-FEW_ACCOUNTS: Final = (1, 2, 2, 3)
+FEW_ACCOUNTS: Final = (1, 1, 2, 3)
 
 Timed = list[tuple[int, Recorded]]
 """Records in the order of their times, each with its time."""

@@ -44,7 +44,7 @@ NOBODY: Final = -1
 HOUR_MS: Final = 3_600_000
 AUDITED: Final = (1, 8, 13)
 """Of twenty seeds those that are compared with the auditor as well."""
-HALTS: Final = 0.2
+HALTS: Final = 0.35
 LIVE_BEFORE_MS: Final = 4_000
 LIVE_AFTER_MS: Final = 5_000
 ACTIVE: Final = (Input.LOGINS, Input.PAGE_VISITS, Input.TICKETS)
@@ -131,7 +131,7 @@ def scenario(seed: int) -> Scenario:
 
 def _drawn(rng: Random, family: Family, *, is_audited: bool) -> Drawn:
     is_history = family is Family.HISTORY
-    ends, few, brake, guard = (rng.random() < share for share in (0.5, 0.2, 0.5, 0.4))
+    ends, few, brake, guard = (rng.random() < share for share in (0.5, 0.4, 0.5, 0.4))
     return Drawn(
         ends,
         few and is_history,

@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 
 from agents.observer import NullPartitionObserver, Waits
 from agents.partition import Partition
-from schemas.control import kind_of
+from schemas.control import ResumeInput, SkipInput, kind_of
 from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Status
 from schemas.topics import CONTROL, Input, Output
 from streams.clock import ENDLESS_MS, NEVER_MS
@@ -118,7 +118,9 @@ def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
     )
     for line, at_ms in counting(result, number):
         machine.control.take(line, at_ms - 1, NEVER_MS)
-        observer.counts[f"{kind_of(read_control(line))} in force"] += at_ms <= result.clocks[number]
+        record = read_control(line)
+        counts = isinstance(record, ResumeInput | SkipInput) or at_ms <= result.clocks[number]
+        observer.counts[f"{kind_of(record)} in force"] += counts
     machine.take_control(())
     for topic in Input:
         lane = [record for record in records if record.partition == number and record.input is topic]
