@@ -95,7 +95,7 @@ class Simulation:
         self._lives: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
         self._calm = False
-        self._ledger = Ledger(self._spend, self._strike)
+        self._ledger = Ledger(self._spend, lambda: self._strike(PROCESS.get()))
         self._clocks: dict[int, int] = {}
         self._going_on: set[tuple[TopicPartition, int]] = set()
         self._unwritten = 0
@@ -201,6 +201,9 @@ class Simulation:
             self._unwritten -= 1
             self.counts["control records written in an outage"] += self._network.is_away
             self._write_control(key, value)
+            alive = [worker for worker in self._workers.values() if worker is not None]
+            if alive and self._strikes:
+                self._strike(self._chance.choice(alive).process)
 
         self._in_s(seconds, write)
 
@@ -266,15 +269,12 @@ class Simulation:
     def _spend(self) -> None:
         self._loop.spend(self._step_s * self._chance.random())
 
-    def _strike(self) -> None:
-        """Kill a worker, once or twice, soon after it began to commit what a next owner has to find."""
+    def _strike(self, process: Process) -> None:
+        """Kill a worker, once or twice a seed, about when there is something that a next owner has to find."""
         if self._strikes and not self._calm and self._chance.random() < STRIKES:
             self._strikes -= 1
-            process = PROCESS.get()
-            self._in_s(
-                self._chance.random() * self._settings.commit_interval_ms / 1000,
-                lambda: self._crash(process, "amid that"),
-            )
+            soon_s = self._chance.random() * self._settings.commit_interval_ms / 1000
+            self._in_s(soon_s, lambda: self._crash(process, "by a blow that waited for this"))
 
     def _crash(self, process: Process, why: str) -> None:
         if not process.is_dead:
