@@ -43,7 +43,7 @@ class Ledger:
     """What the partitions of all lives of all workers did.
 
     Args:
-        spend: lets the time pass that a step of an adoption takes.
+        tarry: lets time pass amid an adoption; tells whether nothing was done in it.
         strike: called as something is handed out to be committed while other things wait for a next owner to find them.
 
     Attributes:
@@ -51,8 +51,8 @@ class Ledger:
         counts: what happened, for the statistics.
     """
 
-    def __init__(self, spend: Callable[[], None], strike: Callable[[], None]) -> None:
-        self.spend, self.strike = spend, strike
+    def __init__(self, tarry: Callable[[], bool], strike: Callable[[], None]) -> None:
+        self.tarry, self.strike = tarry, strike
         self.clocks: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
 
@@ -64,6 +64,7 @@ class NotingPartition(Partition):
         super().__init__(program, partition=number, partitions=partitions)
         self._ledger = ledger
         self.notes: list[tuple[bytes, bytes]] = []
+        self._waiting_for = (False, False, False)
 
     def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
         new = [line for line in lines if line.offset >= self.control.next_offset]
@@ -81,10 +82,9 @@ class NotingPartition(Partition):
         return going_on
 
     def step(self, rows_max: int) -> int:
-        count = super().step(rows_max)
-        if self._adopting:
-            self._ledger.spend()
-        return count
+        if self._is_amid_adoption and self._ledger.tarry():
+            return 0  # there is more to do: it is asked again, as if there were many more accounts
+        return super().step(rows_max)
 
     def drain(self) -> Batch:
         batch = super().drain()
@@ -92,17 +92,26 @@ class NotingPartition(Partition):
         self.notes = []
         clocks = self._ledger.clocks
         clocks[self.partition] = max(self.clock_ms, clocks.get(self.partition, self.clock_ms))
-        self._ledger.counts["commits amid an adoption"] += self._adopting
-        if self._adopting or self.outbox.brake.held or self.inflow.stalled:
+        self._ledger.counts["commits amid an adoption"] += self._is_amid_adoption
+        before, self._waiting_for = self._waiting_for, self._what_waits()
+        if any(self._waiting_for) and self._waiting_for != before:
             self._ledger.strike()
         return batch
+
+    @property
+    def _is_amid_adoption(self) -> bool:
+        return self._adopting and len(self.accounts.existing()) > 0
+
+    def _what_waits(self) -> tuple[bool, bool, bool]:
+        return self._is_amid_adoption, self.outbox.brake.held > 0, bool(self.inflow.stalled)
 
     def loaded(self) -> None:
         begun_under, counts = self.layout, self._ledger.counts
         super().loaded()
-        counts["takeovers amid an adoption"] += self._adopting
-        counts["takeovers while episodes are held"] += self.outbox.brake.held > 0
-        counts["takeovers while silences wait"] += bool(self.inflow.stalled)
+        adopting, held, stalled = self._what_waits()
+        counts["takeovers amid an adoption"] += adopting
+        counts["takeovers while episodes are held"] += held
+        counts["takeovers while silences wait"] += stalled
         counts["takeovers under a policy of another layout"] += self.layout != begun_under
 
 

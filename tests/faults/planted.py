@@ -133,7 +133,7 @@ BUGS: Final = (
         control.Control.take_hold,
         "self._changed[BEFORE] = msgspec.json.encode(content)",
         "self._changed[BEFORE] = None",
-        seed=27,
+        seed=200,
     ),
     Bug(
         "the hash of an erased account is not written",

@@ -49,7 +49,8 @@ LAST_STEPS: Final = 40
 LOOK_S: Final = 0.25
 COMPACTIONS: Final = 0.2
 """For each look, how probable it is that a partition of the changelog is compacted."""
-STRIKES: Final = 0.3
+TARRIES: Final = 0.93
+STRIKES: Final = 0.5
 STUCK_AFTER_S: Final = 60.0
 """So long after the last accident everything must have been told."""
 
@@ -95,14 +96,14 @@ class Simulation:
         self._lives: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
         self._calm = False
-        self._ledger = Ledger(self._spend, lambda: self._strike(PROCESS.get()))
+        self._ledger = Ledger(self._tarry, lambda: self._strike(PROCESS.get()))
         self._clocks: dict[int, int] = {}
         self._going_on: set[tuple[TopicPartition, int]] = set()
         self._unwritten = 0
         self._told = False
         self._sweep_rows = chance.choice([1, 2, 500])
-        self._step_s = chance.choice([0.0, 0.05, 0.3])
-        self._strikes = chance.choice([0, 1, 2])
+        self._step_s = chance.choice([0.0, 0.02, 0.05, 0.05])
+        self._strikes = chance.choice([0, 2, 3])
         self._every_s = chance.choice([0.7, 1.2, 3.0, 8.0])
         self._settings = self._drawn_settings()
         self._began_s = self._loop.time()
@@ -202,8 +203,8 @@ class Simulation:
             self.counts["control records written in an outage"] += self._network.is_away
             self._write_control(key, value)
             alive = [worker for worker in self._workers.values() if worker is not None]
-            if alive and self._strikes:
-                self._strike(self._chance.choice(alive).process)
+            if alive and self._strikes and not self._calm and self._chance.random() < STRIKES / 3:
+                self._crash(self._chance.choice(alive).process, "as a control record is written")
 
         self._in_s(seconds, write)
 
@@ -266,8 +267,10 @@ class Simulation:
         self._workers[name] = worker
         self._loop.start(process.main, worker.run(), context)
 
-    def _spend(self) -> None:
+    def _tarry(self) -> bool:
+        """Let a step of an adoption take its time, and be one of several for an account."""
         self._loop.spend(self._step_s * self._chance.random())
+        return self._step_s > 0 and self._chance.random() < TARRIES
 
     def _strike(self, process: Process) -> None:
         """Kill a worker, once or twice a seed, about when there is something that a next owner has to find."""
