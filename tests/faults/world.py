@@ -102,7 +102,7 @@ class Simulation:
         self._unwritten = 0
         self._told = False
         self._sweep_rows = chance.choice([1, 2, 500])
-        self._step_s = chance.choice([0.0, 0.02, 0.05, 0.05])
+        self._step_s = chance.choice([0.0, 0.02, 0.05])
         self._strikes = chance.choice([0, 2, 3])
         self._every_s = chance.choice([0.7, 1.2, 3.0, 8.0])
         self._settings = self._drawn_settings()
