@@ -1,4 +1,4 @@
-"""What the changelog holds beside accounts and the memory of ids: partition count, layouts, positions, control."""
+"""What the changelog holds beside accounts and the memory of ids: partition count, layouts, clock, positions, control."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from schemas.errors import StateError
+from streams.clock import NEVER_MS
 from streams.migration import describe
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 RESERVED: Final = 0
 """The first byte of keys that are no accounts."""
 META: Final = b"\0meta"
+CLOCK: Final = b"\0clock"
+"""The clock at which the newest records were written: 8 bytes, ms UTC. What was told up to it is not judged again."""
 LAYOUT: Final = b"\0layout:"
 """Followed by a fingerprint: what is needed to read rows that begin with it."""
 
@@ -50,12 +53,14 @@ class Beside:
             part.load(key, value)
         return part is not None
 
-    def complete(self, records: dict[bytes, bytes | None], program: Program) -> None:
-        """Add to what is about to be written what the changelog should hold under a program and has not, and keep all."""
+    def complete(self, records: dict[bytes, bytes | None], program: Program, clock_ms: int) -> None:
+        """Add to what is about to be written the clock, and what the changelog should hold under a program; keep all."""
         layout, meta = program.layout, msgspec.json.encode({"partitions": self._partitions})
         fixed = {META: meta, LAYOUT + layout.fingerprint: b""}
         for key in fixed.keys() - self._records.keys():
             records[key] = fixed[key] or describe(layout)
+        if clock_ms > NEVER_MS:
+            records[CLOCK] = clock_ms.to_bytes(8, "little", signed=True)
         for key, value in records.items():
             self.keep(key, value)
 

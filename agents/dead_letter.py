@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from streams.merge import Taken
 
 
-def refusals(taken: Taken, keys: Sequence[bytes]) -> list[tuple[Input, Reject]]:
-    """Return the rejects of the events for whose accounts, whose ``keys`` are by row, there was no room."""
-    found = []
+def add_refusals(taken: Taken, keys: Sequence[bytes]) -> None:
+    """Add to the rejects, each at its offset, those of events for whose accounts, ``keys`` by row, there was no room."""
+    found = taken.rejects
     for event in taken.columns[taken.columns[:, EVENT_ROW] <= REFUSED]:
         topic, offset = Input(int(event[EVENT_INPUT])), int(event[EVENT_OFFSET])
         key = keys[REFUSED - event[EVENT_ROW]]
         found.append((topic, taken.strangers.get((topic, offset)) or refusal(offset, key, None)))
-    return found
+    found.sort(key=lambda each: (each[0], each[1].offset))
 
 
 def dead_letter(partition: int, topic: Input, reject: Reject) -> OutputRecord:

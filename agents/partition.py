@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agents.beside import LAYOUT, META, RESERVED, Beside, Part
-from agents.dead_letter import dead_letter, refusals
+from agents.beside import CLOCK, LAYOUT, META, RESERVED, Beside, Part
+from agents.dead_letter import add_refusals, dead_letter
 from agents.observer import NullPartitionObserver, PartitionObserver, PartitionState
 from agents.outbox import Outbox
 from agents.report import report
@@ -160,11 +160,9 @@ class Partition:
         if self._adopting or self.merge.has_come_to_stop():
             self._change_policy()
             return 0
-        before = self.merge.largest_ms
-        clock_before = self.merge.clock_ms
+        before, clock_before = self.merge.largest_ms, self.merge.clock_ms
         taken = self.merge.take(rows_max)
-        count = len(taken.columns)
-        moved = taken.clock.now_ms[0] > clock_before
+        count, moved = len(taken.columns), taken.clock.now_ms[0] > clock_before
         if not (count or taken.rejects or moved or self._sweeping):
             return 0
         notes = {}
@@ -175,7 +173,7 @@ class Partition:
         messages = Messages(self.accounts, self.partition, taken)
         self.accounts.advance(taken.columns, taken.facts, taken.clock, messages.emit)  # type: ignore[arg-type]
         messages.tell_until(count)
-        taken.rejects.extend(refusals(taken, self.accounts.keys))
+        add_refusals(taken, self.accounts.keys)
         self.outbox.put([dead_letter(self.partition, topic, reject) for topic, reject in taken.rejects])
         self.merge.clock_ms = clock_ms = int(taken.clock.now_ms[0])
         self._heard(self.inflow.reach(clock_ms))
@@ -311,7 +309,7 @@ class Partition:
             if self._committed.get(topic, Progress()) != progress:
                 beside |= [position_record(topic, progress)]
         if len(rows.key_ends) or records or beside:
-            self._beside.complete(beside, self.accounts.program)
+            self._beside.complete(beside, self.accounts.program, self.clock_ms)
         records += beside.items()
         events, self._events, self._committed = self._events, 0, positions
         is_known = self.outbox.wall_ms > NEVER_MS < self.clock_ms
@@ -348,6 +346,8 @@ class Partition:
             return
         if key.startswith(POSITION):
             self._load_progress(*read_position(key, value))
+        elif key == CLOCK:
+            self.merge.clock_ms = int.from_bytes(value, "little", signed=True)
         elif key == META:
             self._beside.check_count(value)
         elif key.startswith(LAYOUT):
@@ -390,7 +390,7 @@ class Partition:
         """
         self.control.loaded()
         self._use(self.control.program)
-        self._adopting = self.control.before is not None
+        self._adopting, self._sweeping = self.control.before is not None, self.clock_ms > NEVER_MS
         self._memory.loaded()
         self.outbox.brake.loaded()
         self.outbox.views.waits = True

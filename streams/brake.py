@@ -70,11 +70,13 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
 class _Counts(msgspec.Struct):
     """Firings of a topic: sent in the present hour, the most of an hour of this week, and of each whole week before.
 
-    ``since_ms`` is when the first of those that wait was held, ``held`` how many have been since.
+    ``since_ms`` is when the first of those that wait was held, ``held`` how many have been since; ``last_ms`` the last such
+    instant, which comes once, so that no notice has the id of another.
     """
 
     sent: int = 0
     since_ms: int = NEVER_MS
+    last_ms: int = NEVER_MS
     held: int = 0
     most: int = 0
     weeks: list[int] = []
@@ -177,10 +179,11 @@ class Brake:
         out: list[Said] = []
         if numbers is None:
             self._release_before(FOREVER, clock_ms, None, out)
-            self._standing = _Standing(numbers=self._standing.numbers)
-        for number, said in sorted(self._take_unjudged(clock_ms), key=_order):
+            counts = {topic: _Counts(last_ms=each.last_ms) for topic, each in self._standing.counts.items()}
+            self._standing = _Standing(numbers=self._standing.numbers, counts=counts)
+        for _, said in sorted(self._take_unjudged(clock_ms), key=_order):
             self._pass_to(said.place_ms, numbers, out)
-            self._judge(number, said, numbers, out)
+            self._judge(said, numbers, out)
         self._pass_to(clock_ms, numbers, out)
         for key in [key for key, waiting in self._waiting.items() if not (waiting.held or waiting.unjudged)]:
             del self._waiting[key]
@@ -197,7 +200,7 @@ class Brake:
                 self._touched.add(key)
         return found
 
-    def _judge(self, number: int, said: Said, numbers: Numbers | None, out: list[Said]) -> None:
+    def _judge(self, said: Said, numbers: Numbers | None, out: list[Said]) -> None:
         topic, waiting = said.record.topic, self._waiting[said.key]
         if topic in waiting.held:
             if said.step is not None and said.step.status is Status.RESOLVED:
@@ -213,11 +216,11 @@ class Brake:
                 counts.sent += 1
                 out.append(said)
             else:
-                waiting.held[topic] = self._queues[topic][said.key] = _Held(number, [said])
+                waiting.held[topic] = self._queues[topic][said.key] = _Held(self._number(), [said])
                 self.tally.held += 1
                 counts.held += 1
                 if counts.since_ms == NEVER_MS:
-                    counts.since_ms = said.place_ms
+                    counts.since_ms = counts.last_ms = max(said.place_ms, counts.last_ms + 1)
                     self._note(topic, Status.FIRING, said.place_ms, limit)
         else:
             out.append(said)
@@ -229,7 +232,10 @@ class Brake:
 
     def _note(self, topic: Output, status: Status, at_ms: int, limit: int) -> None:
         counts = self._standing.counts[topic]
-        self._notices.append(Notice(Trouble.BRAKE, topic, status, at_ms, counts.since_ms, limit, counts.held))
+        since_ms, held = counts.since_ms, counts.held
+        self._notices.append(
+            Notice(Trouble.BRAKE, topic, status, max(at_ms, since_ms), since_ms, limit, held)
+        )
 
     def _end(self, topic: Output, at_ms: int, numbers: Numbers | None) -> None:
         """Note that nothing of a topic waits any more, if it is so."""

@@ -134,11 +134,10 @@ class Control:
             StateError: it cannot be followed.
         """
         assert line.offset >= self._standing.next
-        entry = None
+        entry, in_force = None, self._in_force()
+        reached_ms = max(reached_ms, NEVER_MS if in_force is None else in_force.at_ms)
         if line.value is not None:
             record = read_control(line)
-            in_force = self._in_force()
-            reached_ms = max(reached_ms, NEVER_MS if in_force is None else in_force.at_ms)
             at_ms = max(instant_ms(record.effective_at), reached_ms + 1)
             entry = Entry(at_ms, line.offset, record, line.value)
         key = line.key if entry is None else control_key(entry.record)

@@ -242,6 +242,35 @@ def test_what_operators_hear_of_says_since_when_how_many_and_of_what_limit() -> 
     assert json.loads(notice_record(3, first).value)["operation_id"] == name
 
 
+@pytest.mark.parametrize("between", ["", "takeover", "no brake"])
+def test_held_dropped_and_held_again_at_one_place_it_is_another_trouble(between: str) -> None:
+    """b is held and resolved, then c is held, all at the clock of their events."""
+    brake = learned(1)
+    send(brake, [said("a", MONDAY), said("b", MONDAY)], MONDAY)
+    send(brake, [said("b", MONDAY, Status.RESOLVED)], MONDAY)
+    notices = brake.take_notices()
+    if between == "takeover":
+        log, brake = brake.take_changed(), Brake()
+        for key, value in log:
+            brake.load(key, value)
+        brake.loaded()
+    elif between == "no brake":
+        brake.settle(MONDAY, None)
+        brake._standing.counts[Output.DISENGAGEMENTS].weeks = [0]
+        send(brake, [said("a", MONDAY)], MONDAY)
+    send(brake, [said("c", MONDAY)], MONDAY)
+    send(brake, [], MONDAY + HOUR_MS)
+    notices += brake.take_notices()
+    assert [(each.status, each.at_ms, each.since_ms) for each in notices] == [
+        ("firing", MONDAY, MONDAY),
+        ("resolved", MONDAY, MONDAY),
+        ("firing", MONDAY + 1, MONDAY + 1),
+        ("resolved", MONDAY + HOUR_MS, MONDAY + 1),
+    ]
+    names = {json.loads(notice_record(0, each).value)["operation_id"] for each in notices}
+    assert len(names) == 4
+
+
 def test_half_judged_and_held_it_goes_on_in_the_next_owner() -> None:
     def steps(*, crash: bool) -> list[str]:
         brake, sent = learned(1), list[str]()
@@ -265,6 +294,17 @@ def test_half_judged_and_held_it_goes_on_in_the_next_owner() -> None:
 
     assert steps(crash=False) == ["a", "d", "d escalated", "c"]
     assert steps(crash=True) == steps(crash=False)
+
+
+def test_a_next_owner_releases_in_the_order_in_which_episodes_were_held() -> None:
+    """They come c, b, a, and are judged a, b, c."""
+    brake = learned(1)
+    assert send(brake, [said(each, MONDAY) for each in "cba"], MONDAY) == ["a"]
+    fresh = Brake()
+    for key, value in brake.take_changed():
+        fresh.load(key, value)
+    fresh.loaded()
+    assert send(fresh, [], MONDAY + HOUR_MS) == ["b"]
 
 
 def test_a_next_owner_judges_what_waits_no_sooner_than_its_clock_comes_there() -> None:

@@ -256,6 +256,25 @@ def test_a_record_that_comes_late_counts_at_once(program: Program) -> None:
     assert late.partition.control.mutes().tolist() == [[START_MS + 1, 1 << 62]]
 
 
+def test_a_record_that_comes_after_a_takeover_does_not_count_from_before_what_was_told(
+    program: Program,
+) -> None:
+    """Silences are told as the clock comes to a midnight; the next owner hears of a pause before it hears of any input."""
+    made = quiet_accounts(program)
+    last_ms = START_MS + 9 * DAY_MS + 1_000
+    for source in Input:
+        made.offer(source, 40)
+        made.partition.end_reached(source, last_ms + 50 * DAY_MS)
+    while made.partition.step(1_000) or made.partition.due_now():
+        pass
+    made.commit()
+    clock_ms = made.partition.clock_ms
+    assert clock_ms > last_ms + 49 * DAY_MS
+    made.take_over(random.Random(0))
+    made.partition.take_control(topic(line("pause", START_MS)))
+    assert made.partition.control.mutes()[:, 0].tolist() == [clock_ms + 1]
+
+
 def test_until_it_counts_a_record_is_replaced_by_one_of_its_key_and_withdrawn_by_one_without_a_value(
     program: Program,
 ) -> None:
@@ -270,6 +289,22 @@ def test_until_it_counts_a_record_is_replaced_by_one_of_its_key_and_withdrawn_by
     control.take(ControlLine(9, b"pause:x", None), START_MS, START_MS)
     assert control.mutes()[:, 0].tolist() == [START_MS], "what counts already stays"
     assert control.next_offset == 10
+
+
+def test_a_policy_in_force_stays_so_though_it_is_withdrawn_before_the_clock_has_come_there(
+    program: Program,
+) -> None:
+    control = Control(program, 0)
+    control.take(
+        topic(activation(START_MS, default_policy(), HEALTH) | {"id": "x"})[0], START_MS - 10, START_MS
+    )
+    control.take_hold(control.to_come()[0], START_MS - 1)
+    control.take(ControlLine(1, b"policy:x", None), START_MS - 1, START_MS - 1)
+    next_owner = Control(program, 0)
+    for key, value in control.take_changed():
+        next_owner.load(key, value)
+    next_owner.loaded()
+    assert [model.model for model in next_owner.program.models] == ["health"]
 
 
 def test_intervals_and_policies_long_past_are_forgotten(program: Program) -> None:

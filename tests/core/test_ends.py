@@ -380,6 +380,17 @@ def test_a_flood_of_made_up_ids_fills_no_memory_and_stops_nobody(program: Progra
     assert len(machine.accounts) < 2 * HALT_AFTER + 4, "rows of strangers are used again"
 
 
+def test_dead_letters_of_an_input_come_in_the_order_of_their_offsets(program: Program) -> None:
+    """The second of three is broken, the others are of accounts too many: all three are judged in one step."""
+    machine = owner(limited(program, accounts_max=1))
+    machine.take(event("acme", 0))
+    machine.queue(event("first", 1), event("broken", 1, success="no"), event("last", 1))
+    batch = machine.take(until_day=2)
+    dead = [dict(each.headers) for each in letters(batch)]
+    told = [(each["latido_offset"], each["latido_reason"]) for each in dead]
+    assert told == [(b"1", b"too_many_accounts"), (b"2", b"wrong_type"), (b"3", b"too_many_accounts")]
+
+
 def test_of_an_account_that_ended_after_it_was_read_of_the_dead_letter_has_the_key(program: Program) -> None:
     machine = owner(limited(program, accounts_max=1, erased_days=0))
     machine.take(event("a", 0), until_day=0.1)

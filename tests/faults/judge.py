@@ -19,46 +19,52 @@ from aiokafka.structs import TopicPartition
 
 from agents.partition import Partition
 from agents.simulation.clocktext import instant_text
+from schemas.events import OCCURRED_AT_END_MS
 from schemas.topics import INPUT_TOPICS, Input, Output
-from streams.clock import ENDLESS_MS
-from tests.auditor.core import chunk_of
 from tests.auditor.event import Recorded
 from tests.auditor.reference import audit
 from tests.faults.scenario import Family, Scenario
+from tests.faults.undisturbed import Folded, misplaced, undisturbed
 from tests.faults.world import CHANGELOG, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from schemas.records import OutputRecord
+    from streams.plan import Program
 
 IDS: Final = {
     Output.SCORE_CHANGES: "change_id",
     Output.DISENGAGEMENTS: "alert_id",
     Output.OPPORTUNITIES: "alert_id",
 }
+JUDGED: Final = (*IDS, Output.DEAD_LETTERS, Output.OPERATIONS)
 Key = tuple[str, str]
 Told = dict[Key, list[bytes]]
-"""By (topic, account), dead letters by (topic, place of origin): what was told, in its order."""
-STEP_ROWS: Final = 5_000
+"""By (topic, account), dead letters by (topic, place of origin), notices by what they are of: what was told, in its order."""
 
 
 def judge(result: Result) -> list[str]:
     """Return what is wrong with a run."""
     scenario = result.scenario
     records = recorded(result)
-    reference = [undisturbed(scenario, records, number) for number in range(scenario.world.partitions)]
-    recovered = [_recovered(result, number) for number in range(scenario.world.partitions)]
-    found = _positions(reference, recovered) + _memories(reference, recovered)
-    expected = _told(scenario, (record for machine in reference for record in machine[1]))
+    numbers = range(scenario.world.partitions)
+    found = [line for number in numbers for line in misplaced(result, number)]
+    reference = [undisturbed(result, records, number) for number in numbers]
+    for folded in reference:
+        result.counts.update(folded.counts)
+    recovered = [_recovered(result, number) for number in numbers]
+    found += _positions(reference, recovered) + _memories(reference, recovered)
+    expected = _told(record for folded in reference for record in folded.outputs)
     seen = _seen(result)
+    found += _notices_twice(seen)
     if scenario.family is Family.DISORDER:
         letters = {key for key in {*seen, *expected} if key[0] == Output.DEAD_LETTERS}
         found += [
             f"dead letters of {key} differ" for key in sorted(letters) if seen.get(key) != expected.get(key)
         ]
-        return found + _chains(seen) + _false_silences(scenario, seen)
-    return found + differences(seen, expected)
+        return found + _chains(seen, _ends(result)) + _false_silences(scenario, seen)
+    return found + _states(reference, recovered) + differences(seen, expected)
 
 
 def audited(result: Result) -> list[str]:
@@ -77,8 +83,8 @@ def audited(result: Result) -> list[str]:
         key: [
             {name: told for name, told in json.loads(value).items() if name != "summary"} for value in values
         ]
-        for key, values in _seen(result).items()
-        if key[0] != Output.DEAD_LETTERS
+        for key, values in _seen(result, until_ms=scenario.until_ms).items()
+        if key[0] in IDS
     }
     return [
         f"{key}: the auditor says otherwise"
@@ -103,25 +109,6 @@ def recorded(result: Result) -> list[Recorded]:
     ]
 
 
-Folded = tuple[Partition, list["OutputRecord"]]
-
-
-def undisturbed(scenario: Scenario, records: list[Recorded], number: int) -> Folded:
-    """Fold the records of a partition in one go, as a replay does, up to the end of what is judged."""
-    machine = Partition(scenario.program, partition=number, partitions=scenario.world.partitions)
-    for topic in Input:
-        lane = [record for record in records if record.partition == number and record.input is topic]
-        if lane:
-            machine.offer(topic, chunk_of(lane))
-        machine.end_reached(topic, ENDLESS_MS)
-    while machine.step(STEP_ROWS) or machine.due_now():
-        pass
-    if machine.halted is None:
-        machine.merge.clock_ms = max(machine.merge.clock_ms, scenario.until_ms)
-        machine.sweep_all()
-    return machine, machine.drain().outputs
-
-
 def _recovered(result: Result, number: int) -> Partition:
     scenario = result.scenario
     machine = Partition(scenario.program, partition=number, partitions=scenario.world.partitions)
@@ -135,7 +122,7 @@ def _recovered(result: Result, number: int) -> Partition:
 def _positions(reference: list[Folded], recovered: list[Partition]) -> list[str]:
     return [
         f"{topic.name}[{found.partition}] is folded in up to {found.position(topic)}, must be {due.position(topic)}"
-        for (due, _), found in zip(reference, recovered, strict=True)
+        for (due, *_), found in zip(reference, recovered, strict=True)
         for topic in Input
         if due.position(topic) != found.position(topic) and due.halted is None
     ]
@@ -145,9 +132,39 @@ def _memories(reference: list[Folded], recovered: list[Partition]) -> list[str]:
     """Which events were counted: an id that is not remembered was lost, one too many was made up."""
     return [
         f"partition {found.partition} remembers other ids"
-        for (due, _), found in zip(reference, recovered, strict=True)
+        for (due, *_), found in zip(reference, recovered, strict=True)
         if _ids(due) != _ids(found) and due.halted is None
     ]
+
+
+def _states(reference: list[Folded], recovered: list[Partition]) -> list[str]:
+    """What else a next owner would go on with: who is there and who was erased, which policy is in force, what waits."""
+    found = []
+    for (due, *_), machine in zip(reference, recovered, strict=True):
+        if due.halted is None:
+            mine, theirs = _state(machine), _state(due)
+            found += [
+                f"partition {due.partition}: {name} {mine[name]}, must be {theirs[name]}"
+                for name in theirs
+                if mine[name] != theirs[name]
+            ]
+    return found
+
+
+def _state(machine: Partition) -> dict[str, Any]:
+    accounts, brake = machine.accounts, machine.outbox.brake
+    return {
+        "accounts": sorted(accounts.names[row] for row in accounts.existing()),
+        "erased": sorted(accounts.erased._until.items()),
+        "policy": content_of(machine.control.program),
+        "held": [(topic, [*queue]) for topic, queue in brake._queues.items()],
+        "waits": machine.inflow.guards().tolist(),
+    }
+
+
+def content_of(program: Program) -> str:
+    """Return what tells one policy from another."""
+    return repr((program.policy, program.models))
 
 
 def _ids(machine: Partition) -> set[int]:
@@ -161,10 +178,10 @@ def _ids(machine: Partition) -> set[int]:
 # -- what was told --------------------------------------------------------------------------------------------------------
 
 
-def _seen(result: Result) -> Told:
+def _seen(result: Result, until_ms: int = OCCURRED_AT_END_MS - 1) -> Told:
     told: Told = defaultdict(list)
-    until = instant_text(result.scenario.until_ms)
-    for topic in (*IDS, Output.DEAD_LETTERS):
+    until = instant_text(until_ms)
+    for topic in JUDGED:
         for number in range(result.scenario.world.partitions):
             log = result.broker.logs[TopicPartition(topic, number)].read(0, 1 << 30, committed=True)
             for record in log.records:
@@ -172,11 +189,11 @@ def _seen(result: Result) -> Told:
     return told
 
 
-def _told(scenario: Scenario, outputs: Iterable[OutputRecord]) -> Told:
+def _told(outputs: Iterable[OutputRecord]) -> Told:
     told: Told = defaultdict(list)
-    until = instant_text(scenario.until_ms)
+    until = instant_text(OCCURRED_AT_END_MS - 1)
     for output in outputs:
-        if output.topic is not Output.ACCOUNTS:
+        if output.topic in JUDGED:
             _add(told, output.topic, output.value, dict(output.headers), until)
     return told
 
@@ -184,10 +201,14 @@ def _told(scenario: Scenario, outputs: Iterable[OutputRecord]) -> Told:
 def _add(told: Told, topic: Output, value: bytes, headers: Mapping[str, bytes], until: str) -> None:
     if topic is Output.DEAD_LETTERS:
         place = b" ".join(headers[f"latido_{name}"] for name in ("topic", "partition")).decode()
+        if headers["latido_reason"] == b"too_many_accounts":
+            value = b""  # it is there or not, by whether the account was there as the record was read
         told[topic, place].append(headers["latido_offset"] + b" " + headers["latido_reason"] + b" " + value)
         return
     payload = json.loads(value)
-    if payload["effective_at"] <= until:
+    if topic is Output.OPERATIONS:
+        told[topic, f"{payload['kind']} {payload['subject']} {payload['partition']}"].append(value)
+    elif payload["effective_at"] <= until:
         told[topic, payload["account_id"]].append(value)
 
 
@@ -210,11 +231,25 @@ def differences(seen: Told, expected: Told) -> list[str]:
 # -- what holds whatever the order ----------------------------------------------------------------------------------------
 
 
-def _chains(seen: Told) -> list[str]:
+def _ends(result: Result) -> Counter[str]:
+    """Return how often each account ended: its view was taken back."""
+    logs = (
+        result.broker.logs[TopicPartition(Output.ACCOUNTS, n)]
+        for n in range(result.scenario.world.partitions)
+    )
+    return Counter(
+        (record.key or b"").decode()
+        for log in logs
+        for record in log.read(0, 1 << 30, committed=True).records
+        if not record.value
+    )
+
+
+def _chains(seen: Told, ends: Counter[str]) -> list[str]:
     """Each message continues where the one before it of its model or episode ended, and comes once."""
     found = []
     for (topic, account), values in seen.items():
-        if topic == Output.DEAD_LETTERS:
+        if topic not in IDS:
             continue
         payloads = [json.loads(value) for value in values]
         ids = Counter(payload[IDS[Output(topic)]] for payload in payloads)
@@ -223,17 +258,36 @@ def _chains(seen: Told) -> list[str]:
         ]
         instants = [payload["effective_at"] for payload in payloads]
         found += [f"{topic} of {account} goes back in time"] * (instants != sorted(instants))
-        found += _broken(f"{topic} of {account}", payloads)
+        found += _broken(f"{topic} of {account}", payloads, ends[account])
     return found
 
 
-def _broken(what: str, payloads: list[dict[str, Any]]) -> list[str]:
-    found, last = [], dict[str, Any]()
+def _notices_twice(seen: Told) -> list[str]:
+    notices = [
+        json.loads(value)
+        for (topic, _), values in seen.items()
+        if topic == Output.OPERATIONS
+        for value in values
+    ]
+    times = Counter(notice["operation_id"] for notice in notices)
+    return [f"notice {notice} comes twice" for notice in notices if times[notice["operation_id"]] > 1]
+
+
+NEW: Final = {"score": None, "band": "insufficient_evidence", "coverage": 0.0}
+
+
+def _broken(what: str, payloads: list[dict[str, Any]], ends: int) -> list[str]:
+    """A model begins anew at most as often as the account ended, and as a policy takes hold."""
+    found, last, anew = [], dict[str, Any](), Counter[str]()
     for payload in payloads:
         if "change_id" in payload:
             model = payload["model"]
-            if model in last and payload["old"] != last[model]:
-                found.append(f"{what}: {payload['change_id']} begins at {payload['old']}, was {last[model]}")
+            if model in last and payload["old"] != last[model] and payload["cause"]["kind"] != "model":
+                anew[model] += 1
+                if payload["old"] != NEW or anew[model] > ends:
+                    found.append(
+                        f"{what}: {payload['change_id']} begins at {payload['old']}, was {last[model]}"
+                    )
             last[model] = payload["new"]
         else:
             episode, status = payload["episode_id"], payload["status"]

@@ -77,6 +77,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def stop(self) -> None:
         self._is_stopping = True
 
+    def spend(self, seconds: float) -> None:
+        """Let what runs now take so long."""
+        self._now_s += seconds
+
     def lane(self, name: str) -> Lane:
         made = Lane(name)
         self.lanes.append(made)

@@ -90,6 +90,11 @@ class Network:
         self._outside = Context()
         self._outside.run(LANE.set, loop.outside)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the broker is away now."""
+        return self._loop.time() < self.away_until_s
+
     def later(self, callback: Callable[[], None]) -> None:
         """Let something happen at the broker, soon."""
         self._loop.call_later(self._takes_s(), callback, context=self._outside)

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import patch
 
-from agents import batching, clients, commit, drive, ownership, partition
+from agents import batching, beside, clients, commit, drive, ownership, partition
+from streams import brake, control, erased, inflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,20 +43,20 @@ BUGS: Final = (
         commit.Committer.commit,
         "ends = await shipment.settle()\n    await self._producer.commit_transaction()",
         "await self._producer.commit_transaction()\n    ends = await shipment.settle()",
-        seed=2,
+        seed=141,
     ),
     Bug(
         "the position of an input is forgotten",
         partition.Partition.drain,
         "if self._committed.get(topic, Progress()) != progress",
-        "if self._committed.get(topic, Progress()) != progress and topic is not Input.LOGINS",
+        "if self._committed.get(topic, Progress()) != progress and topic != 1",
     ),
     Bug(
         "the last stable offset is taken for the end of an input",
         batching._ConsumerThread._poll,
         "state.position >= state.highwater",
         "state.position >= state.lso",
-        seed=27,
+        seed=69,
     ),
     Bug(
         "a poll of an older assignment is processed",
@@ -69,28 +70,28 @@ BUGS: Final = (
         drive.Drive.take,
         "not self.accepting or poll.generation != self.generation",
         "poll.generation != self.generation",
-        seed=35,
+        seed=64,
     ),
     Bug(
         "memory is kept although somebody else wrote meanwhile",
         ownership.Ownership.take,
         "self.holdings[partition] = Holding(self._new_partition(partition))\n        return 0",
         "return None",
-        seed=43,
+        seed=24,
     ),
     Bug(
         "the changelog is read to the last stable offset after the claim",
         ownership.Ownership._take_over,
         "changelog.high_watermarks(self.holdings)",
         "changelog.stable_ends(self.holdings)",
-        seed=3,
+        seed=16,
     ),
     Bug(
         "an answer counts from when it came, not from when it was asked for",
         clients.FetchLog._logged_fetch,
         "self.asked_ms[tp] = asked_ms",
         "self.asked_ms[tp] = time.time_ns() // 1_000_000",
-        seed=173,
+        seed=57,
     ),
     Bug(
         "a fetch of markers alone leaves a hole",
@@ -98,6 +99,68 @@ BUGS: Final = (
         "    carrier = next(",
         "    self._positions.update((tp, state.position) for tp, state in ready.items())\n    carrier = next(",
         seed=3,
+    ),
+    Bug(
+        "a takeover forgets what the brake holds",
+        brake.Brake.load,
+        "self._waiting[account] = msgspec.msgpack.decode(value, type=_Waiting)",
+        "self._waiting.pop(account, None)",
+        seed=4,
+    ),
+    Bug(
+        "a late control record counts from the time that it names",
+        control.Control.take,
+        "max(instant_ms(record.effective_at), reached_ms + 1)",
+        "instant_ms(record.effective_at)",
+        seed=4,
+    ),
+    Bug(
+        "a control record counts from the clock on, whatever time it names",
+        control.Control.take,
+        "max(instant_ms(record.effective_at), reached_ms + 1)",
+        "instant_ms(record.effective_at) if clock_ms == NEVER_MS else reached_ms + 1",
+        seed=4,
+    ),
+    Bug(
+        "the clock is not kept",
+        beside.Beside.complete,
+        "if clock_ms > NEVER_MS:",
+        "if False:",
+        seed=240,
+    ),
+    Bug(
+        "the policy before is not written while accounts adopt another",
+        control.Control.take_hold,
+        "self._changed[BEFORE] = msgspec.json.encode(content)",
+        "self._changed[BEFORE] = None",
+        seed=200,
+    ),
+    Bug(
+        "the hash of an erased account is not written",
+        erased.Erased._put,
+        'self._changed[_key(account)] = until_ms.to_bytes(8, "little")',
+        "_key(account)",
+    ),
+    Bug(
+        "what ended is not written",
+        partition.Partition.drain,
+        "records = ended + self._memory.take_changed()",
+        "records = self._memory.take_changed()",
+        seed=7,
+    ),
+    Bug(
+        "a takeover forgets that a source is stalled",
+        inflow.Inflow.load,
+        "self._saved, self._standing = value, msgspec.json.decode(value, type=_Standing)",
+        "self._saved, self._standing = value, msgspec.json.decode(value, type=_Standing)\n"
+        "        self._standing.sources.clear()",
+    ),
+    Bug(
+        "a halted input goes on one record too late",
+        drive.Drive._hear_control,
+        "holding.input_next[topic] = offset",
+        "holding.input_next[topic] = offset + 1",
+        seed=24,
     ),
 )
 
@@ -114,7 +177,9 @@ def planted(bug: Bug) -> Iterator[None]:
     code = compile(source.replace(bug.right, bug.wrong), f"<{bug.name}>", "exec", flags, dont_inherit=True)
     exec(code, bug.where.__globals__, changed)  # noqa: S102  # the text is that of the worker and of the table above
     modules = [
-        module for name, module in sys.modules.items() if name.startswith(("agents.", "tests.faults."))
+        module
+        for name, module in sys.modules.items()
+        if name.startswith(("agents.", "streams.", "tests.faults."))
     ]
     owners = [
         *modules,

@@ -8,13 +8,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.faults.judge import audited, judge
-from tests.faults.scenario import Family
 from tests.faults.world import Simulation, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AUDITED_EVERY: Final = 20
 COLLECTED_EVERY: Final = 10
 
 
@@ -41,7 +39,7 @@ def verdict(seed: int, tell: Callable[[str], None] = lambda _line: None) -> Verd
     try:
         result = simulation.run()
         findings, digest = judge(result), result.digest
-        if seed % AUDITED_EVERY == 1 and simulation.scenario.family is not Family.DISORDER:
+        if simulation.scenario.is_audited:
             findings += audited(result)
     except Violation as violation:
         findings, digest = [str(violation)], ""

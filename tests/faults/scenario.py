@@ -4,7 +4,14 @@
     live      records that arrive while the workers run, around the midnight at which silence is judged
     disorder  as live, but late, ahead of their time, and of one account in several inputs
 
-Policies, models and histories are those that the auditor's comparison draws (``tests/auditor/worlds.py``, ``edges.py``).
+Policies, models and histories are those that the auditor's comparison draws (``tests/auditor/worlds.py``, ``edges.py``), with
+what ``policies.py`` adds; ``control.py`` draws what the control topic says.
+
+family     drawn besides
+history    everything: its events have one order, whoever reads them
+live       no limit of accounts and no brake, which judge accounts by each other; policies that take hold within the history
+disorder   no limit of accounts
+audited    ends of accounts alone: the auditor knows no control, brake or guard
 """
 
 from __future__ import annotations
@@ -22,8 +29,10 @@ from tests.auditor import edges, worlds
 from tests.auditor.core import program_of
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.event import plausible_ms
-from tests.auditor.exact import partition_of
+from tests.auditor.exact import DAY_MS, partition_of
 from tests.faults.broker import Stored
+from tests.faults.control import Operator, Written
+from tests.faults.policies import Drawn, Timed, strict, with_crowd, with_erasures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +42,9 @@ if TYPE_CHECKING:
 
 NOBODY: Final = -1
 HOUR_MS: Final = 3_600_000
+AUDITED: Final = (1, 8, 13)
+"""Of twenty seeds those that are compared with the auditor as well."""
+HALTS: Final = 0.35
 LIVE_BEFORE_MS: Final = 4_000
 LIVE_AFTER_MS: Final = 5_000
 ACTIVE: Final = (Input.LOGINS, Input.PAGE_VISITS, Input.TICKETS)
@@ -70,34 +82,108 @@ class Scenario(NamedTuple):
     arrivals: list[Arrival]
     active: list[tuple[str, int, int]]
     """Activity while the workers run: account, when it was, and when it arrived."""
+    control: list[Written]
+    begin_under: list[Program]
+    """With one of these each worker is started, whatever is in force."""
+    is_audited: bool
+    goes_on: bool
+    """Whether somebody lets halted inputs go on."""
 
 
 def scenario(seed: int) -> Scenario:
     """Return the scenario of a seed."""
-    rng = Random(f"faults {seed}")
+    rng, more = Random(f"faults {seed}"), Random(f"control {seed}")
     family = (Family.HISTORY, Family.LIVE, Family.DISORDER, Family.LIVE)[seed % 4]
     world = _world(rng.randrange(WORLDS))
     records, world = edges.drawn(rng, world, rng.choice([60, 120, 200]))
-    timed = _in_order(records)
+    is_audited = seed % 20 in AUDITED
+    drawn = _drawn(more, family, is_audited=is_audited)
+    timed = _in_order(with_erasures(more, records) if drawn.ends else records)
+    world = world._replace(policy=strict(more, world.policy, drawn))
+    if drawn.is_crowded:
+        timed = with_crowd(more, timed, world)
+    goes_on = not is_audited and more.random() < 0.8
+    if family is Family.HISTORY and goes_on and more.random() < HALTS:
+        timed = _halting(more, timed)
     end_ms = max(time_ms for time_ms, _ in timed)
     isolation = rng.choice(["read_uncommitted", "read_committed"])
-    if family is Family.HISTORY:
-        arrivals = [*_history(rng, timed, end_ms, isolation, may_be_open=True)]
-        begin_ms = end_ms + 10 * 60_000
-        world = world._replace(until_ms=end_ms)
-        return Scenario(family, world, program(world), isolation, begin_ms, end_ms, arrivals, [])
-    zone = world.policy["time_zone"]
-    midnight_ms = start_of_day(zone, local_day(zone, end_ms + HOUR_MS) + rng.choice([1, 1, 2]))
-    begin_ms, until_ms = midnight_ms - LIVE_BEFORE_MS - 2_000, midnight_ms + LIVE_AFTER_MS
-    world = world._replace(policy=world.policy | {"grace_s": rng.choice([1, 2])}, until_ms=until_ms)
-    timed = [(time_ms, record) for time_ms, record in timed if record.value != b"{"]
-    arrivals = [*_history(rng, timed, end_ms, isolation, may_be_open=False)]
-    feed = Feed(rng, world, begin_ms, midnight_ms, family, is_held=rng.random() < 0.7)
-    arrivals += feed.arrivals()
-    return Scenario(family, world, program(world), isolation, begin_ms, until_ms, arrivals, feed.active)
+    feed = None
+    begin_ms, until_ms = end_ms + 10 * 60_000, end_ms
+    if family is not Family.HISTORY:
+        zone = world.policy["time_zone"]
+        midnight_ms = start_of_day(zone, local_day(zone, end_ms + HOUR_MS) + rng.choice([1, 1, 2]))
+        begin_ms, until_ms = midnight_ms - LIVE_BEFORE_MS - 2_000, midnight_ms + LIVE_AFTER_MS
+        world = world._replace(policy=world.policy | {"grace_s": rng.choice([1, 2])})
+        timed = [(time_ms, record) for time_ms, record in timed if record.value != b"{"]
+    world = world._replace(until_ms=until_ms)
+    arrivals = [*_history(rng, timed, end_ms, isolation, may_be_open=family is Family.HISTORY)]
+    if family is not Family.HISTORY:
+        feed = Feed(rng, world, begin_ms, midnight_ms, family, is_held=rng.random() < 0.7)
+        arrivals += feed.arrivals()
+    control, begin_under = (
+        ([], [program(world)]) if is_audited else _controlled(more, family, world, timed, drawn)
+    )
+    return Scenario(
+        family, world, program(world), isolation, begin_ms, until_ms, arrivals, feed.active if feed else [],
+        control, begin_under, is_audited, goes_on,
+    )  # fmt: skip
+
+
+def _drawn(rng: Random, family: Family, *, is_audited: bool) -> Drawn:
+    is_history = family is Family.HISTORY
+    ends, few, brake, guard = (rng.random() < share for share in (0.5, 0.4, 0.5, 0.4))
+    return Drawn(
+        ends,
+        few and is_history,
+        brake and family is not Family.LIVE and not is_audited,
+        guard and not is_audited,
+    )
+
+
+def _controlled(
+    rng: Random, family: Family, world: worlds.World, timed: Timed, drawn: Drawn
+) -> tuple[list[Written], list[Program]]:
+    """Return what the control topic says, and the programs that workers are started with."""
+    zone, times = world.policy["time_zone"], [time_ms for time_ms, _ in timed]
+    begin_under = [program(world)]
+    operator = Operator(rng, times, zone, may_be_late=family is not Family.LIVE)
+    if rng.random() < 0.25:
+        begin_under.append(program(_another(rng, world, drawn)))
+        operator.activate(world, times[0] - DAY_MS)
+    if rng.random() < 0.4:
+        for _ in range(rng.choice([1, 1, 2])):
+            operator.activate(_another(rng, world, drawn))
+    if family is not Family.HISTORY:
+        assert world.until_ms is not None
+        operator.times = [*times[-5:], *range(world.until_ms - 9_000, world.until_ms, 500)]
+    if rng.random() < 0.4:
+        operator.mute()
+    if rng.random() < 0.2:
+        operator.go_live()
+    if len(operator.written) > 1 and rng.random() < 0.35:
+        operator.change_mind()
+    return operator.written, begin_under
+
+
+def _another(rng: Random, world: worlds.World, drawn: Drawn) -> worlds.World:
+    """Return another version of a policy: with other models and rules, or only other numbers of what ends and waits."""
+    other = _world(rng.randrange(WORLDS)) if rng.random() < 0.6 else world
+    drawn = drawn._replace(brake=drawn.brake and rng.random() < 0.7, guard=drawn.guard and rng.random() < 0.7)
+    policy = strict(rng, other.policy, drawn)
+    same = {name: world.policy[name] for name in ("time_zone", "grace_s")}
+    return other._replace(policy=policy | same | {"version": rng.randrange(2, 99)})
+
+
+def _halting(rng: Random, timed: Timed) -> Timed:
+    """Put so many broken records in a row that an input halts, once or twice."""
+    at = rng.randrange(len(timed))
+    time_ms, record = timed[at]
+    bad = (time_ms, record._replace(value=b"{"))
+    return [*timed[:at], *[bad] * rng.choice([100, 101, 115, 205]), *timed[at:]]
 
 
 WORLDS: Final = 40
+PROGRAMS_KEPT: Final = 64
 _programs: dict[str, Program] = {}
 _world = cache(worlds.world)
 
@@ -105,12 +191,14 @@ _world = cache(worlds.world)
 def program(world: worlds.World) -> Program:
     """Return the compiled policy and models."""
     key = json.dumps([world.policy, world.models], default=str, sort_keys=True)
+    if len(_programs) == PROGRAMS_KEPT:
+        _programs.clear()
     if key not in _programs:
         _programs[key] = program_of(world.policy, world.models)
     return _programs[key]
 
 
-def _in_order(records: list[Recorded]) -> list[tuple[int, Recorded]]:
+def _in_order(records: list[Recorded]) -> Timed:
     """Put records in order of their times; one that tells none follows the one before it."""
     timed, last = [], 0
     for record in records:
@@ -122,7 +210,7 @@ def _in_order(records: list[Recorded]) -> list[tuple[int, Recorded]]:
 
 
 def _history(
-    rng: Random, timed: list[tuple[int, Recorded]], end_ms: int, isolation: str, *, may_be_open: bool
+    rng: Random, timed: Timed, end_ms: int, isolation: str, *, may_be_open: bool
 ) -> Iterator[Arrival]:
     """Cut what lies in each input into batches, some aborted and sent again, the last perhaps held open for a while."""
     is_hidden = isolation == "read_committed"

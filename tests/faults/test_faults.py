@@ -5,16 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.faults import __main__ as main
 from tests.faults.planted import BUGS, Bug, planted
+from tests.faults.run import Verdict
+from tests.faults.undisturbed import HAPPENS
 
 ROOT: Final = Path(__file__).parents[2]
 SEEDS: Final = 100
 TIMEOUT_S: Final = 400
+OFTEN: Final = (
+    "kills",
+    "pauses",
+    "outages",
+    "leaves",
+    "rebalances",
+    "fenced",
+    "stale rows",
+    "exit 13",
+    "late control records",
+)
 
 
 def faults(*arguments: str, hash_seed: int = 0) -> subprocess.CompletedProcess[str]:
@@ -36,10 +51,18 @@ def test_through_simulated_faults_nothing_is_lost_and_nothing_told_twice() -> No
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"{SEEDS} seeds in" in ran.stdout
     counts = dict(named.rsplit(" ", 1) for named in ran.stdout.splitlines()[-1].split(", "))
-    assert all(
-        int(counts[name].replace(",", "")) > SEEDS / 4
-        for name in ("kills", "pauses", "outages", "leaves", "rebalances", "fenced", "stale rows", "exit 13")
-    ), counts
+    assert all(int(counts[name].replace(",", "")) > SEEDS / 10 for name in OFTEN), counts
+    assert counts.keys() >= {*HAPPENS}
+
+
+def test_a_run_in_which_something_never_happened_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calm = Verdict([], [], "", Counter(dict.fromkeys(HAPPENS[1:], 1)))
+    monkeypatch.setattr("tests.faults.run.verdict", lambda _seed: calm)
+    assert main.run(0, main.SEEDS_OF_EVERYTHING - 1) == 0
+    assert main.run(0, main.SEEDS_OF_EVERYTHING) == 1
+    assert f"never seen in 100 seeds: {HAPPENS[0]};" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)

@@ -22,15 +22,18 @@ from aiokafka.structs import TopicPartition
 
 import agents.clients
 import agents.delivery
+import agents.partition
 from agents.clients import TRANSACTION_TIMEOUT_MS, Connection
 from agents.delivery import WorkerSettings
 from agents.partition import Partition
 from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
-from tests.faults.broker import Broker
+from tests.faults.broker import Broker, Stored
 from tests.faults.clients import CLUSTER, Cluster, SimulatedConsumer, SimulatedProducer
+from tests.faults.control import goes_on
 from tests.faults.group import Group
 from tests.faults.loop import LANE, Ended, SimulatedLoop
 from tests.faults.network import PROCESS, Network, Process, Weather
+from tests.faults.noting import Ledger, NotingPartition
 from tests.faults.scenario import LIVE_BEFORE_MS, Arrival, Family, Scenario, scenario
 from tests.faults.worker import Watcher, Worker
 
@@ -46,6 +49,8 @@ LAST_STEPS: Final = 40
 LOOK_S: Final = 0.25
 COMPACTIONS: Final = 0.2
 """For each look, how probable it is that a partition of the changelog is compacted."""
+TARRIES: Final = 0.93
+STRIKES: Final = 0.5
 STUCK_AFTER_S: Final = 60.0
 """So long after the last accident everything must have been told."""
 
@@ -62,7 +67,8 @@ class Result(NamedTuple):
     digest: str
     seconds: float
     counts: Counter[str]
-    gave_up: int
+    clocks: dict[int, int]
+    """By partition how far its last owner has come."""
 
 
 class Simulation:
@@ -90,6 +96,14 @@ class Simulation:
         self._lives: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
         self._calm = False
+        self._ledger = Ledger(self._tarry, lambda: self._strike(PROCESS.get()))
+        self._clocks: dict[int, int] = {}
+        self._going_on: set[tuple[TopicPartition, int]] = set()
+        self._unwritten = 0
+        self._told = False
+        self._sweep_rows = chance.choice([1, 2, 500])
+        self._step_s = chance.choice([0.0, 0.02, 0.05])
+        self._strikes = chance.choice([0, 2, 3])
         self._every_s = chance.choice([0.7, 1.2, 3.0, 8.0])
         self._settings = self._drawn_settings()
         self._began_s = self._loop.time()
@@ -115,15 +129,15 @@ class Simulation:
         self.counts["fenced"] += sum(watcher.fenced for watcher in watched)
         self.counts["stale rows"] += sum(watcher.stale for watcher in watched)
         self.counts["rebalances"] += self._group.rebalances
-        gave_up = sum(watcher.gave_up for watcher in watched)
-        self.counts["gave up waiting"] += gave_up
+        self.counts["gave up waiting"] += sum(watcher.gave_up for watcher in watched)
+        self.counts += self._ledger.counts
         return Result(
             self.scenario,
             self._broker,
             self._digest.hexdigest(),
             self._loop.time() - self._began_s,
             self.counts,
-            gave_up,
+            self._clocks,
         )
 
     def close(self) -> None:
@@ -148,6 +162,7 @@ class Simulation:
             patch.object(agents.clients, "AIOKafkaProducer", SimulatedProducer),
             patch.object(agents.clients, "AIOKafkaConsumer", SimulatedConsumer),
             patch.object(agents.delivery, "leave", leave),
+            patch.object(agents.partition, "SWEEP_ROWS", self._sweep_rows),
         ):
             yield
 
@@ -167,11 +182,37 @@ class Simulation:
         for spec in (*INPUT_TOPICS.values(), *OUTPUT_TOPICS.values(), changelog_topic(APPLICATION)):
             self._broker.create(spec.name, partitions, spec.max_message_bytes)
         self._broker.create(CONTROL, 1)
+        self._control = self._broker.logs[TopicPartition(CONTROL, 0)]
         for number, arrival in enumerate(self.scenario.arrivals):
             if arrival.after_ms < 0:
                 self._arrive(arrival, -number - 1)
             else:
                 self._in_s(arrival.after_ms / 1000, partial(self._arrive, arrival, -number - 1))
+
+        for record in self.scenario.control:
+            if record.after_ms < 0:
+                self._write_control(record.key, record.value)
+            else:
+                self._write_control_in_s(record.after_ms / 1000, record.key, record.value)
+
+    def _write_control_in_s(self, seconds: float, key: bytes, value: bytes | None) -> None:
+        self._unwritten += 1
+
+        def write() -> None:
+            self._unwritten -= 1
+            self.counts["control records written in an outage"] += self._network.is_away
+            self._write_control(key, value)
+            alive = [worker for worker in self._workers.values() if worker is not None]
+            if alive and self._strikes and not self._calm and self._chance.random() < STRIKES / 3:
+                self._crash(self._chance.choice(alive).process, "as a control record is written")
+
+        self._in_s(seconds, write)
+
+    def _write_control(self, key: bytes, value: bytes | None) -> None:
+        self.counts["control records"] += 1
+        row = Stored(-1, self._wall_ns() // 1_000_000, key, value, ())
+        offset = self._control.append([row])
+        self._note(f"control {offset} {key.decode()} {(value or b'withdrawn')[:90].decode()}")
 
     def _arrive(self, arrival: Arrival, producer: int) -> None:
         log = self._broker.logs[arrival.partition]
@@ -205,7 +246,7 @@ class Simulation:
         datadir.mkdir(exist_ok=True)
         watcher = Watcher()
         self._watchers.append(watcher)
-        world = self.scenario.world
+        world, program = self.scenario.world, self._chance.choice(self.scenario.begin_under)
 
         def live() -> Worker:
             PROCESS.set(process)
@@ -213,9 +254,7 @@ class Simulation:
             return Worker(
                 process,
                 self._settings._replace(datadir=datadir),
-                lambda number: Partition(
-                    self.scenario.program, partition=number, partitions=world.partitions
-                ),
+                lambda number: NotingPartition(program, number, world.partitions, self._ledger),
                 group=self._group,
                 network=self._network,
                 chance=self._chance,
@@ -227,6 +266,18 @@ class Simulation:
         worker = context.run(live)
         self._workers[name] = worker
         self._loop.start(process.main, worker.run(), context)
+
+    def _tarry(self) -> bool:
+        """Let a step of an adoption take its time, and be one of several for an account."""
+        self._loop.spend(self._step_s * self._chance.random())
+        return self._step_s > 0 and self._chance.random() < TARRIES
+
+    def _strike(self, process: Process) -> None:
+        """Kill a worker, once or twice a seed, about when there is something that a next owner has to find."""
+        if self._strikes and not self._calm and self._chance.random() < STRIKES:
+            self._strikes -= 1
+            soon_s = self._chance.random() * self._settings.commit_interval_ms / 1000
+            self._in_s(soon_s, lambda: self._crash(process, "by a blow that waited for this"))
 
     def _crash(self, process: Process, why: str) -> None:
         if not process.is_dead:
@@ -260,6 +311,7 @@ class Simulation:
         chance = self._chance
         logging.getLogger("agents.delivery").setLevel(logging.CRITICAL + 1)
         ends_s = max((a.after_ms + (a.held_ms or 0)) / 1000 for a in self.scenario.arrivals)
+        ends_s = max([ends_s, *(record.after_ms / 1000 for record in self.scenario.control)])
         self._in_s(max(4.0 + chance.random() * 5, ends_s), self._become_calm)
         is_live = self.scenario.family is not Family.HISTORY
         is_fair = is_live and chance.random() < 0.3
@@ -360,25 +412,52 @@ class Simulation:
             number = int(self._chance.random() * self.scenario.world.partitions)
             self._broker.logs[TopicPartition(CHANGELOG, number)].compact(int(40 * self._chance.random()))
         self._broker.expire_transactions(self._loop.time(), TRANSACTION_TIMEOUT_MS / 1000)
-        if self._calm and self._is_told() and not self._broker.is_writing:
+        if self.scenario.goes_on:
+            self._let_go_on()
+        was_told, self._told = self._told, self._calm and self._is_told() and not self._broker.is_writing
+        if was_told and self._told:
             self._loop.stop()
         self._in_s(LOOK_S, self._keep_time)
+
+    def _let_go_on(self) -> None:
+        """Write, some time after an input has halted, that it goes on."""
+        for number, holding in self._owned():
+            port = holding.port
+            assert isinstance(port, Partition)
+            if port.halted is None:
+                continue
+            offset = port.merge.queues[port.halted].offered
+            halt = TopicPartition(INPUT_TOPICS[port.halted].name, number)
+            if (halt, offset) not in self._going_on:
+                self._going_on.add((halt, offset))
+                key, value = goes_on(
+                    self._chance, halt.topic, number, offset, self._broker.logs[halt].last_stable
+                )
+                self._write_control_in_s(3 * self._chance.random(), key, value)
+
+    def _owned(self) -> list[tuple[int, Holding]]:
+        workers = [worker for worker in self._workers.values() if worker is not None]
+        return [owned for worker in workers for owned in worker.owned()]
 
     def _is_told(self) -> bool:
         """Tell whether some worker has read, committed and told everything of each partition."""
         told = {
-            number
-            for worker in self._workers.values()
-            if worker is not None
-            for number, holding in worker.owned()
+            number: holding.port.clock_ms
+            for number, holding in self._owned()
             if self._is_through(number, holding)
         }
-        return len(told) == self.scenario.world.partitions
+        self._clocks = told
+        return len(told) == self.scenario.world.partitions and not self._unwritten
 
     def _is_through(self, number: int, holding: Holding) -> bool:
         port, committed = holding.port, self.scenario.isolation_level == "read_committed"
-        assert isinstance(port, Partition)
-        if port.halted is None and port.clock_ms < self.scenario.until_ms:
+        assert isinstance(port, NotingPartition)
+        if port.control_next < self._control.high_watermark or port.notes:
+            return False
+        if port.halted is not None and self.scenario.goes_on:
+            return False
+        until_ms = max(self.scenario.until_ms, self._ledger.clocks.get(number, 0))
+        if port.halted is None and port.clock_ms < until_ms:
             return False
         if port.queued and not port.waiting:
             return False  # a halted one still takes what comes before its halt

@@ -1,0 +1,184 @@
+"""One undisturbed partition that takes the records of a run, and the control records from where they count in the run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aiokafka.structs import TopicPartition
+
+from agents.observer import NullPartitionObserver, Waits
+from agents.partition import Partition
+from schemas.control import ResumeInput, SkipInput, kind_of
+from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Status
+from schemas.topics import CONTROL, Input, Output
+from streams.clock import ENDLESS_MS, NEVER_MS
+from streams.control import ControlLine, read_control
+from streams.decode import instant_ms
+from tests.auditor.core import chunk_of
+from tests.faults.noting import NOTED, read_note
+from tests.faults.world import CHANGELOG, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from schemas.records import OutputRecord
+    from streams.brake import Tally
+    from tests.auditor.event import Recorded
+    from tests.faults.broker import Stored
+
+STEP_ROWS: Final = 5_000
+
+
+class Folded(NamedTuple):
+    """A partition at its end, what it told, and what happened in it."""
+
+    machine: Partition
+    outputs: list[OutputRecord]
+    counts: Counter[str]
+
+
+class Counting(NullPartitionObserver):
+    """Counts what there is to be disturbed."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def on_step(
+        self, partition: int, events: Mapping[Input, int], rejects: list[tuple[Input, RejectReason]]
+    ) -> None:
+        refused = [reason for _, reason in rejects if reason is RejectReason.TOO_MANY_ACCOUNTS]
+        self.counts["events of too many accounts"] += len(refused)
+
+    def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
+        self.counts["events of erased accounts"] += notes.get(EventNote.ERASED, 0)
+
+    def on_brake(self, partition: int, tally: Tally) -> None:
+        self.counts.update(
+            {
+                "episodes held": tally.held,
+                "episodes released": tally.released,
+                "episodes dropped": tally.dropped,
+            }
+        )
+
+    def on_waits(self, partition: int, waits: Waits) -> None:
+        self.counts.update(
+            {
+                "reasons that waited": waits.began,
+                "reasons that joined after a wait": waits.joined,
+                "reasons that waited in vain": waits.in_vain,
+            }
+        )
+
+    def told(self, machine: Partition, outputs: Iterable[OutputRecord]) -> None:
+        """Count what outputs show."""
+        ends = {end_ms for _, end_ms in machine.control.mutes().tolist()}
+        for output in outputs:
+            if output.topic is Output.ACCOUNTS:
+                self.counts["accounts ended"] += not output.value
+            elif output.topic in {Output.DISENGAGEMENTS, Output.OPPORTUNITIES}:
+                payload = json.loads(output.value)
+                self.counts["messages of episodes"] += 1
+                for cause in (ResolvedBy.ERASED, ResolvedBy.RETIRED, ResolvedBy.POLICY):
+                    self.counts[f"episodes ended by {cause}"] += payload["resolved_by"] == cause
+                is_told = payload["status"] != Status.RESOLVED and _ms(payload["effective_at"]) in ends
+                self.counts["alerts told as muting ended"] += is_told
+            elif output.topic is Output.SCORE_CHANGES:
+                self.counts["score changes"] += 1
+                kind = json.loads(output.value)["cause"]["kind"]
+                self.counts["score changes by a policy"] += kind == CauseKind.MODEL
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+HAPPENS: Final = (
+    "kills", "pauses", "outages", "leaves", "rebalances", "fenced", "stale rows", "exit 13",
+    "control records", "late control records", "control records replaced", "control records written in an outage",
+    "pause in force", "resume in force", "go_live in force", "policy in force", "resume_input in force", "skip_input in force",
+    "alerts told as muting ended", "score changes by a policy", "episodes ended by policy",
+    "commits amid an adoption", "takeovers amid an adoption", "takeovers under a policy of another layout",
+    "episodes held", "episodes released", "episodes dropped", "takeovers while episodes are held",
+    "reasons that waited", "reasons that joined after a wait", "reasons that waited in vain", "takeovers while silences wait",
+    "accounts ended", "episodes ended by erased", "episodes ended by retired", "events of erased accounts",
+    "events of too many accounts",
+)  # fmt: skip
+"""What a run of many seeds must have seen, by the names of what is counted."""
+
+
+def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
+    """Fold the records of a partition in one go, as a replay does, up to where its last owner has come."""
+    scenario, observer = result.scenario, Counting()
+    machine = Partition(
+        scenario.program, partition=number, partitions=scenario.world.partitions, observer=observer
+    )
+    for line, at_ms in counting(result, number):
+        machine.control.take(line, at_ms - 1, NEVER_MS)
+        record = read_control(line)
+        counts = isinstance(record, ResumeInput | SkipInput) or at_ms <= result.clocks[number]
+        observer.counts[f"{kind_of(record)} in force"] += counts
+    machine.take_control(())
+    for topic in Input:
+        lane = [record for record in records if record.partition == number and record.input is topic]
+        if lane:
+            machine.offer(topic, chunk_of(lane))
+        machine.end_reached(topic, ENDLESS_MS)
+    while machine.step(STEP_ROWS) or machine.due_now():
+        pass
+    if machine.halted is None:
+        machine.merge.clock_ms = max(machine.merge.clock_ms, result.clocks[number])
+        machine.sweep_all()
+    outputs = machine.drain().outputs
+    observer.told(machine, outputs)
+    return Folded(machine, outputs, observer.counts)
+
+
+def counting(result: Result, number: int) -> list[tuple[ControlLine, int]]:
+    """Return the control records that count in a partition, each with the instant from which it does, as was committed."""
+    notes = _notes(result, number)
+    counts = {offset: at_ms for note in notes for offset, at_ms in note.counts.items() if at_ms is not None}
+    for offset in {offset for note in notes for offset in note.replaced}:
+        del counts[offset]
+    lines = {line.offset: line for line in control_lines(result)}
+    return [(lines[offset], at_ms) for offset, at_ms in sorted(counts.items())]
+
+
+def misplaced(result: Result, number: int) -> list[str]:
+    """Return which records do not count from where they should, and which were not heard; count those that were late."""
+    found, lines = list[str](), {line.offset: line for line in control_lines(result)}
+    heard = set[int]()
+    for note in _notes(result, number):
+        for offset, at_ms in note.counts.items():
+            heard.add(offset)
+            if at_ms is None:
+                continue
+            told_ms = instant_ms(read_control(lines[offset]).effective_at)
+            result.counts["late control records"] += told_ms <= note.reached_ms
+            if at_ms != max(told_ms, note.reached_ms + 1):
+                found.append(
+                    f"control record {offset} counts in partition {number} from {at_ms}, not {told_ms}; it had "
+                    f"come to {note.reached_ms}"
+                )
+        result.counts["control records replaced"] += len(note.replaced)
+    if heard != lines.keys():
+        found.append(
+            f"partition {number} has heard of the control records {sorted(heard)}, not {sorted(lines)}"
+        )
+    return found
+
+
+def _notes(result: Result, number: int) -> list[Any]:
+    log = result.broker.logs[TopicPartition(CHANGELOG, number)].read(0, 1 << 30, committed=True)
+    return [read_note(record.value or b"") for record in log.records if (record.key or b"").startswith(NOTED)]
+
+
+def control_lines(result: Result) -> list[ControlLine]:
+    """Return the control topic."""
+    records: list[Stored] = (
+        result.broker.logs[TopicPartition(CONTROL, 0)].read(0, 1 << 30, committed=True).records
+    )
+    return [ControlLine(record.offset, record.key, record.value) for record in records]
