@@ -17,6 +17,7 @@ import msgspec
 
 from agents.account_commands import accounts
 from agents.control_commands import activate, alerts, dead_letters, diff
+from agents.control_list_commands import control
 from agents.convert import convert
 from agents.letter_commands import list_letters, retry_letters, show_letter
 from agents.log_repeats import say_repeats_once
@@ -53,6 +54,7 @@ main.add_command(convert)
 main.add_command(models)
 main.add_command(accounts)
 main.add_command(alerts)
+main.add_command(control)
 main.add_command(dead_letters)
 main.add_command(seed)
 for command in (list_letters, show_letter, retry_letters):

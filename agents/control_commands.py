@@ -112,7 +112,7 @@ def _told(record: ActivatePolicy, before: ActivatePolicy | None, text: str, firs
         f"{record.policy['policy']} version {record.policy['version']} ({record.hash}) takes hold at {text}, after {after}.\n"
         f"Each partition follows as its events get there. Score changes of new models ({', '.join(new) or 'none'}) have the "
         "cause `model`; the change by itself alerts nobody, and ends what no longer holds, resolved by `policy`.\n"
-        f"To withdraw it before: write a record without a value under the key 'policy:{record.id}'."
+        f"To withdraw it before: `latido control withdraw 'policy:{record.id}'`."
     )
 
 
