@@ -267,12 +267,12 @@ def policy_check(file: str) -> None:
     """Check a policy by path or name, with its models; say the bytes of an account's row."""
     settings = Settings.load()
     _use_cache()
+    from agents.model_tables import enabled_text
     from agents.program import load_program
 
     program = load_program(file, settings.models_dir)
-    names = ", ".join(model.model for model in program.models)
     click.echo(
-        f"{program.policy.policy} version {program.policy.version}: models {names}; "
+        f"{program.policy.policy} version {program.policy.version}: models {enabled_text(program.policy)}; "
         f"{program.layout.dtype.itemsize} bytes a row; no mistakes"
     )
 

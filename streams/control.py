@@ -60,6 +60,13 @@ class Entry(NamedTuple):
     value: bytes
 
 
+class News(NamedTuple):
+    """A bit for each model that was not in force before as it is now, and for each that went into shadow or out of it."""
+
+    fresh: int
+    moved: int
+
+
 class Standing(msgspec.Struct):
     """How far a partition has taken the topic, the offset of the policy in force, the clock as that took hold."""
 
@@ -269,12 +276,16 @@ class Control:
         """Forget the policy before: all accounts have adopted the present one."""
         self.before, self._changed[BEFORE] = None, None
 
-    def fresh(self) -> int:
-        """Return a bit for each model that was not in force before as it is now."""
+    def news(self) -> News:
+        """Return what the present policy has made of models."""
         assert self.before is not None
-        known = {model.model: model for model in self.before.models}
-        models = enumerate(self.program.models)
-        return sum(1 << m for m, model in models if known.get(model.model) != model)
+        known, was = {model.model: model for model in self.before.models}, self.before.policy.shadow
+        fresh = moved = 0
+        for m, model in enumerate(self.program.models):
+            fresh |= (known.get(model.model) != model) << m
+            is_other = (model.model in was) != (model.model in self.program.policy.shadow)
+            moved |= (model.model in known and is_other) << m
+        return News(fresh, moved)
 
     # -- changelog --------------------------------------------------------------------------------------------------
 
