@@ -252,6 +252,28 @@ def report_conversion(
     click.echo(msgspec.json.encode(rows) if as_json else conversion_text(rows))
 
 
+@report.command("shadow")
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
+@click.option(
+    "--against", default=None, metavar="MODEL", help="The live model beside them; default: the first."
+)
+def report_shadow(files: tuple[Path, ...], *, policy: str | None, against: str | None) -> None:
+    """Tell what a policy's models in shadow make of recorded events: how much they tell, bands beside those of a live model."""
+    settings = Settings.load()
+    _use_cache()
+    from agents.program import load_program
+    from agents.shadow_report import shadow_text
+
+    click.echo(shadow_text(files, load_program(policy or settings.policy, settings.models_dir), against))
+
+
 @main.group()
 def policy() -> None:
     """Look at policies, compare them, let one take hold."""
