@@ -112,6 +112,7 @@ def test_the_edges_are_hit() -> None:
     assert all(notes[note] >= 100 for note in set(EventNote) - {EventNote.ERASED}), notes
     assert len({reason for one in found for _, _, _, reason in one.dead_letters}) >= 6
     assert any(one.halts for one in found)
+    assert sum(len(one.shadow_scores) for one in found) >= 500
 
 
 def test_every_feature_is_measured_and_missing_many_times() -> None:

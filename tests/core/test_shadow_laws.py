@@ -165,3 +165,35 @@ def test_a_model_tells_in_shadow_what_it_tells_live(program: Program, events: Ev
         json.loads(value)["model"] for (was, value), (now, _) in zip(live, shadow, strict=True) if was != now
     }
     assert moved == {"adoption"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_started_again_under_a_policy_in_which_a_model_moved_it_goes_on_in_the_other_topic(
+    program: Program, events: Events, seed: int
+) -> None:
+    """By settings and not by an activation: nothing is told again, and nothing is lost."""
+    shadow, live = (
+        compile_program(program.policy.model_copy(update={"shadow": names}), program.models, ZoneDatabase())
+        for names in (["adoption"], [])
+    )
+    whole, made = Machine(shadow, events), Machine(shadow, events)
+    whole.run(random.Random(0), commit=0.01, rows_max=50_000)
+    rng, half = random.Random(seed), {source: len(bodies) // 2 for source, bodies in events.items()}
+    made.events = {source: bodies[: half[source]] for source, bodies in events.items()}
+    while any(made.next[source] < half[source] for source in half):
+        made.offer(rng.choice([source for source in half if made.next[source] < half[source]]), 100)
+        made.partition.step(2_000)
+    made.commit()
+    told_before = len(made.outputs)
+    made.events, made.program = events, live
+    made.take_over(rng)
+    made.run(rng)
+    changes = {
+        name: {account: [value for _, value in mine] for account, mine in told(machine).items()}
+        for name, machine in (("whole", whole), ("made", made))
+    }
+    assert changes["made"] == changes["whole"]
+    of_it = [record.topic for record in made.outputs if b'"model":"adoption"' in record.value]
+    first = sum(b'"model":"adoption"' in record.value for record in made.outputs[:told_before])
+    assert 0 < first < len(of_it)
+    assert of_it == [Output.SHADOW_SCORES] * first + [Output.SCORE_CHANGES] * (len(of_it) - first)
