@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.worker.conftest import Bench
 
-ACCOUNTS: Final = 20
+ACCOUNTS: Final = 12
 DAYS: Final = 120
 UNHEARD: Final = {"score": None, "band": "insufficient_evidence", "coverage": 0.0}
 log = logging.getLogger(__name__)
