@@ -17,6 +17,7 @@ import msgspec
 
 from agents.account_commands import accounts
 from agents.control_commands import activate, alerts, dead_letters, diff
+from agents.control_list_commands import control
 from agents.convert import convert
 from agents.letter_commands import list_letters, retry_letters, show_letter
 from agents.log_repeats import say_repeats_once
@@ -53,6 +54,7 @@ main.add_command(convert)
 main.add_command(models)
 main.add_command(accounts)
 main.add_command(alerts)
+main.add_command(control)
 main.add_command(dead_letters)
 main.add_command(seed)
 for command in (list_letters, show_letter, retry_letters):
@@ -250,6 +252,28 @@ def report_conversion(
     click.echo(msgspec.json.encode(rows) if as_json else conversion_text(rows))
 
 
+@report.command("shadow")
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
+@click.option(
+    "--against", default=None, metavar="MODEL", help="The live model beside them; default: the first."
+)
+def report_shadow(files: tuple[Path, ...], *, policy: str | None, against: str | None) -> None:
+    """Tell what a policy's models in shadow make of recorded events: how much they tell, bands beside those of a live model."""
+    settings = Settings.load()
+    _use_cache()
+    from agents.program import load_program
+    from agents.shadow_report import shadow_text
+
+    click.echo(shadow_text(files, load_program(policy or settings.policy, settings.models_dir), against))
+
+
 @main.group()
 def policy() -> None:
     """Look at policies, compare them, let one take hold."""
@@ -265,12 +289,12 @@ def policy_check(file: str) -> None:
     """Check a policy by path or name, with its models; say the bytes of an account's row."""
     settings = Settings.load()
     _use_cache()
+    from agents.model_tables import enabled_text
     from agents.program import load_program
 
     program = load_program(file, settings.models_dir)
-    names = ", ".join(model.model for model in program.models)
     click.echo(
-        f"{program.policy.policy} version {program.policy.version}: models {names}; "
+        f"{program.policy.policy} version {program.policy.version}: models {enabled_text(program.policy)}; "
         f"{program.layout.dtype.itemsize} bytes a row; no mistakes"
     )
 

@@ -17,6 +17,8 @@ from schemas.errors import ConfigError
 from schemas.topics import INPUT_TOPICS
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
     from agents.control_topic import Halt
     from schemas.control import ControlRecord
 
@@ -107,13 +109,25 @@ def activate(file: str, at_ms: int | None, author: str | None) -> None:
 def _told(record: ActivatePolicy, before: ActivatePolicy | None, text: str, first: str) -> str:
     known = {} if before is None else {model["model"]: model for model in before.models}
     new = [model["model"] for model in record.models if known.get(model["model"]) != model]
+    was = [] if before is None else before.policy.get("shadow", [])
+    moved = _moved(was, record.policy["shadow"], known)
     after = f"LATIDO_POLICY of each worker (here {first})" if before is None else f"{before.id!r}"
     return (
         f"{record.policy['policy']} version {record.policy['version']} ({record.hash}) takes hold at {text}, after {after}.\n"
         f"Each partition follows as its events get there. Score changes of new models ({', '.join(new) or 'none'}) have the "
-        "cause `model`; the change by itself alerts nobody, and ends what no longer holds, resolved by `policy`.\n"
-        f"To withdraw it before: write a record without a value under the key 'policy:{record.id}'."
+        f"cause `model`; the change by itself alerts nobody, and ends what no longer holds, resolved by `policy`.\n{moved}"
+        f"To withdraw it before: `latido control withdraw 'policy:{record.id}'`."
     )
+
+
+def _moved(was: Sequence[str], now: Sequence[str], known: Container[str]) -> str:
+    """Return a line about the models, of those that were known before, that go live or into shadow."""
+    live, shadow = (
+        [name for name in one if name not in other and name in known]
+        for one, other in ((was, now), (now, was))
+    )
+    told = [f"{', '.join(names)} {how}" for names, how in ((live, "live"), (shadow, "in shadow")) if names]
+    return f"From then on {' and '.join(told)}; its first score there is told at once.\n" if told else ""
 
 
 @click.command("diff")

@@ -61,10 +61,15 @@ class ControlLog:
         await self._consumer.stop()
 
     def after(self, offset: int) -> Sequence[ControlLine]:
-        """Return the records from an offset on."""
+        """Return the records from an offset on, but those that a later one of their key replaces or withdraws.
+
+        Taken together they would come to nothing; so one that cannot be followed is got rid of by withdrawing it.
+        """
         if not self._lines or self._lines[-1].offset < offset:
             return ()
-        return self._lines[bisect_left(self._lines, offset, key=attrgetter("offset")) :]
+        lines = self._lines[bisect_left(self._lines, offset, key=attrgetter("offset")) :]
+        last = {line.key: line.offset for line in lines}
+        return [line for line in lines if line.key is None or last[line.key] == line.offset]
 
     async def _read(self) -> None:
         for records in (await self._consumer.getmany(timeout_ms=POLL_TIMEOUT_MS)).values():
@@ -73,5 +78,6 @@ class ControlLog:
         if len(self._lines) > RECORDS_MAX or self._bytes > BYTES_MAX:
             raise StateError(
                 f"topic {self._place.topic} has {len(self._lines)} records of {self._bytes} bytes; a worker keeps "
-                f"{RECORDS_MAX} of {BYTES_MAX} bytes. Withdraw what was followed by records of its keys without values."
+                f"{RECORDS_MAX} of {BYTES_MAX} bytes. Withdraw what `latido control list` shows as over or done; it goes as "
+                "the topic is compacted."
             )

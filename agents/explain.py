@@ -66,11 +66,14 @@ def _zone(machine: Partition) -> str:
 
 def _models(machine: Partition, view: AccountView) -> Iterator[ModelTold]:
     values, words = iter(measured(machine.accounts, ROW)), machine.accounts.program.words
-    for model, score in zip(machine.accounts.program.models, view.scores, strict=True):
+    scores = {score.model: score for score in view.scores + view.shadow}
+    for model in machine.accounts.program.models:
+        score = scores[model.model]
         components = list(_components(model, score, values, words))
         yield ModelTold(
             model=model.model,
             version=model.version,
+            shadow=score in view.shadow,
             score=score.score,
             band=score.band,
             coverage=score.coverage,

@@ -52,7 +52,7 @@ def _scores(told: Explanation, words: Words) -> Iterator[str]:
     heads = [words.heads[head] for head in ("component", "measures", "value", *NUMBERS)]
     for model in told.models:
         yield ""
-        yield words.explained_score.format(
+        head = words.explained_score.format(
             model=model_text(model.model, words),
             version=model.version,
             score=number(model.score, words),
@@ -60,6 +60,7 @@ def _scores(told: Explanation, words: Words) -> Iterator[str]:
             present=model.weight_present,
             whole=model.denominator,
         )
+        yield words.in_shadow.format(what=head) if model.shadow else head
         if model.summary:
             yield model.summary
         rows = [_component_row(part, words) for part in model.components]
@@ -154,7 +155,8 @@ def _active(told: IfActive, words: Words) -> Iterator[str]:
         model = model_text(move.model, words)
         old = f"{number(move.old_score, words)} {band_text(move.old_band, words)}"
         new = f"{number(move.new_score, words)} {band_text(move.new_band, words)}"
-        yield f"  {words.unchanged.format(model=model, level=old) if old == new else f'{model} {old} -> {new}'}"
+        line = words.unchanged.format(model=model, level=old) if old == new else f"{model} {old} -> {new}"
+        yield f"  {words.in_shadow.format(what=line) if move.shadow else line}"
     yield from (f"  {words.goes_out.format(step=step_text(step, words))}" for step in told.messages)
     active, idle = (at or words.no_alert for at in (told.next_alert_at, told.next_alert_at_without))
     yield f"  {words.next_alert.format(active=active, idle=idle)}"
@@ -165,6 +167,8 @@ def step_text(step: Step, words: Words) -> str:
     message: dict[str, Any] = step.message
     if step.topic == Output.SCORE_CHANGES:
         return str(message["summary"])
+    if step.topic == Output.SHADOW_SCORES:
+        return words.in_shadow.format(what=message["summary"])
     return words.alert.format(
         topic=step.topic,
         status=words.statuses[message["status"]],

@@ -27,11 +27,12 @@ class ModelTold(msgspec.Struct, kw_only=True):
     """A model's score of the account, and its parts; coverage is ``weight_present`` of ``denominator``.
 
     ``summary`` tells for people what costs the score most and what holds it up; it is empty without a score.
-    ``override`` is what manual judgement adds to the contributions.
+    ``override`` is what manual judgement adds to the contributions. Of a model in ``shadow`` the score is only shown.
     """
 
     model: str
     version: int
+    shadow: bool
     score: float | None
     band: str
     coverage: float
@@ -64,6 +65,7 @@ class Move(msgspec.Struct, kw_only=True):
     """A model's score before and after."""
 
     model: str
+    shadow: bool
     old_score: float | None
     old_band: str
     new_score: float | None

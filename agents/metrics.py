@@ -84,7 +84,9 @@ METRICS: Final = (
     Metric("events", "counter", "events", (INPUT,), "events processed"),
     Metric("dead_letters", "counter", "records", (INPUT, REJECT), "records rejected"),
     Metric("event_notes", "counter", "events", (NOTE,), "remarkable events that were accepted"),
-    Metric("score_changes", "counter", "messages", (MODEL,), "score changes written"),
+    Metric(
+        "score_changes", "counter", "messages", (MODEL,), "score changes written, of models in shadow too"
+    ),
     Metric(
         "alerts", "counter", "reasons", (RULE, STATUS), "reasons in alerts written, by status of the alert"
     ),

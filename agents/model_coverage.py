@@ -84,7 +84,7 @@ def coverage_table(files: Sequence[Path], policy: str, models_dir: Path | None) 
     for name in known_models(models_dir):
         found.setdefault(name, load_model(name, models_dir))
     models = list(found.values())
-    scoring = rules.model_copy(update={"models": list(found), "rules": Rules()})
+    scoring = rules.model_copy(update={"models": list(found), "shadow": [], "rules": Rules()})
     covered, total = [Coverage() for _ in models], 0
     for view in views(files, compile_program(scoring, models, ZoneDatabase())):
         total += 1

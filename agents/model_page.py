@@ -33,7 +33,8 @@ def page() -> str:
         "# Models",
         fill(
             "The scoring systems that ship as files in `schemas/models/`. A policy enables a model by its name (key "
-            "`models`); copy a file to change its numbers, under another name. This page is made from the files by "
+            "`models`); copy a file to change its numbers, under another name. Named under `shadow` as well it is tried before "
+            "it counts ([operations.md](operations.md)). This page is made from the files by "
             "`python -m agents.generate`; [semantics.md](semantics.md) says how a score is computed, "
             "[catalogue.md](catalogue.md) what a component may measure.",
             WIDTH,

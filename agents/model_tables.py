@@ -58,7 +58,8 @@ def models_table(policy: str, models_dir: Path | None) -> str:
         ConfigError: the policy or one of the models is missing or has mistakes.
     """
     rules, enabled = policy_with_models(policy, models_dir)
-    known = {model.model: (model, "yes", str(source)) for model, source in enabled}
+    how = {name: "in shadow" if name in rules.shadow else "yes" for name in rules.models}
+    known = {model.model: (model, how[model.model], str(source)) for model, source in enabled}
     for name, source in known_models(models_dir).items():
         known.setdefault(name, (load_model(name, models_dir), "no", str(source)))
     rows = [_model_row(*found) for found in known.values()]
@@ -151,11 +152,15 @@ def model_report(model: ModelFile, policy: Policy, enabled: Sequence[ModelFile])
 def policy_report(policy: Policy, models: Sequence[ModelFile]) -> str:
     """Return what a policy with its models costs."""
     layout = row_layout(policy, models)
-    names = ", ".join(model.model for model in models)
     return (
-        f"policy {policy.policy} version {policy.version}: models {names}; no mistakes\n"
+        f"policy {policy.policy} version {policy.version}: models {enabled_text(policy)}; no mistakes\n"
         f"bytes per account: {layout.dtype.itemsize}\n{layout_table(layout)}"
     )
+
+
+def enabled_text(policy: Policy) -> str:
+    """Return the models of a policy: ``retention, health (in shadow)``."""
+    return ", ".join(f"{name} (in shadow)" if name in policy.shadow else name for name in policy.models)
 
 
 def row_layout(policy: Policy, models: Sequence[ModelFile]) -> Layout:

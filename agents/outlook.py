@@ -80,12 +80,13 @@ def if_active(state: AccountState, until_ms: int, ahead: list[Step]) -> IfActive
         scores=[
             Move(
                 model=old.model,
+                shadow=old in before.shadow,
                 old_score=old.score,
                 old_band=old.band,
                 new_score=new.score,
                 new_band=new.band,
             )
-            for old, new in zip(before.scores, after.scores, strict=True)
+            for old, new in zip(before.scores + before.shadow, after.scores + after.shadow, strict=True)
         ],
         messages=messages,
         next_alert_at=_next_alert(sweep(machine, until_ms), at),

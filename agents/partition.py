@@ -262,7 +262,7 @@ class Partition:
         messages, control = self._messages(), self.control
         if self._adopting:
             self._adopting = not self.accounts.adopt(
-                SWEEP_ROWS, control.clock_ms, control.fresh(), messages.emit
+                SWEEP_ROWS, control.clock_ms, control.news(), messages.emit
             )
             if not self._adopting:
                 control.adopted()

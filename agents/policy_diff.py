@@ -24,11 +24,15 @@ ALERTS: Final = (Output.DISENGAGEMENTS, Output.OPPORTUNITIES)
 
 
 class Told(NamedTuple):
-    """What a policy tells: accounts with a firing by reason, firings by reason, the last bands by model and account."""
+    """What a policy tells: accounts with a firing by reason, firings by reason, the last bands by model and account.
+
+    ``shadow`` are the models whose bands are only shown.
+    """
 
     accounts: dict[str, set[str]]
     firings: Counter[str]
     bands: dict[str, dict[str, str]]
+    shadow: set[str]
 
 
 def diff_text(names: Sequence[str], told: Sequence[Told]) -> str:
@@ -61,7 +65,9 @@ def _band_text(names: Sequence[str], left: Told, right: Told) -> str:
     for model in sorted(left.bands.keys() | right.bands.keys()):
         mine, theirs = left.bands.get(model, {}), right.bands.get(model, {})
         moves = Counter((mine.get(a, "-"), theirs.get(a, "-")) for a in mine.keys() | theirs.keys())
-        rows += [[model, before, after, str(count)] for (before, after), count in sorted(moves.items())]
+        by = [name for name, told in zip(names, (left, right), strict=True) if model in told.shadow]
+        label = f"{model} (in shadow: {', '.join(by)})" if by else model
+        rows += [[label, before, after, str(count)] for (before, after), count in sorted(moves.items())]
     return table_text(heads, rows, numbers=heads[3:])
 
 
@@ -72,7 +78,7 @@ def told_by(program: Program, files: Sequence[Path], *, days: int) -> Told:
         ConfigError: a file cannot be read.
         StateError: a control record in it cannot be followed.
     """
-    told = Told(defaultdict(set), Counter(), defaultdict(dict))
+    told = Told(defaultdict(set), Counter(), defaultdict(dict), set())
     with TemporaryDirectory(prefix="latido-diff-") as name:
         folder = Path(name)
         replay_files(files, program, partitions=1, until_ms=None, out=folder)
@@ -85,7 +91,8 @@ def told_by(program: Program, files: Sequence[Path], *, days: int) -> Told:
                 told.firings[reason["rule"]] += 1
                 told.accounts[reason["rule"]].add(alert["account_id"])
         for view in views:
-            for score in view["scores"]:
+            told.shadow.update(score["model"] for score in view["shadow"])
+            for score in view["scores"] + view["shadow"]:
                 told.bands[score["model"]][view["account_id"]] = score["band"]
     return told
 

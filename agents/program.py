@@ -93,7 +93,7 @@ def load_program_of(model: str, policy: str, models_dir: Path | None = None) -> 
         ConfigError: the policy or the model is missing or has mistakes.
     """
     found = load_model(model, models_dir)
-    alone = load_policy(policy).model_copy(update={"models": [found.model], "rules": Rules()})
+    alone = load_policy(policy).model_copy(update={"models": [found.model], "shadow": [], "rules": Rules()})
     return compile_program(alone, [found], ZoneDatabase())
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STEP_ROWS: Final = 20_000
 OUTPUT_FILES: Final = {
     Output.SCORE_CHANGES: "score-changes.jsonl",
+    Output.SHADOW_SCORES: "shadow-scores.jsonl",
     Output.DISENGAGEMENTS: "disengagements.jsonl",
     Output.OPPORTUNITIES: "opportunities.jsonl",
     Output.ACCOUNTS: "accounts.jsonl",
@@ -39,6 +40,7 @@ OUTPUT_FILES: Final = {
 }
 _IDS: Final = {
     Output.SCORE_CHANGES: "change_id",
+    Output.SHADOW_SCORES: "change_id",
     Output.DISENGAGEMENTS: "alert_id",
     Output.OPPORTUNITIES: "alert_id",
     Output.OPERATIONS: "operation_id",

@@ -19,7 +19,7 @@ BY_KEY: Final = -1
 
 
 def write_record(
-    settings: Settings, topic: str, key: bytes, value: bytes, *, partition: int = BY_KEY, undone: str
+    settings: Settings, topic: str, key: bytes, value: bytes | None, *, partition: int = BY_KEY, undone: str
 ) -> None:
     """Write a record to a topic, named without prefix; return when the broker has it.
 

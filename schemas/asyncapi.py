@@ -154,8 +154,12 @@ def _output_messages(topic: Output) -> list[str]:
     return [DEAD_LETTER, RETRIED] if topic is Output.DEAD_LETTERS else [_body_message(topic)]
 
 
+_ALSO: Final = {Output.OPPORTUNITIES: "Opportunity", Output.SHADOW_SCORES: "ShadowScoreChange"}
+"""Messages of a type that has one already, by topic."""
+
+
 def _body_message(topic: Output) -> str:
-    return "Opportunity" if topic is Output.OPPORTUNITIES else OUTPUT_TYPES[topic].__name__
+    return _ALSO.get(topic, OUTPUT_TYPES[topic].__name__)
 
 
 def _input_message(topic: Input) -> Tree:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from schemas.control import content_hash
 from schemas.evidence import ReengagedEvidence, ReengagedReason, SilenceEvidence, SilenceReason
 from schemas.outputs import (
@@ -20,7 +22,7 @@ from schemas.outputs import (
     Operation,
     ScoreChange,
 )
-from schemas.reasons import CauseKind, Severity, Status, Trouble
+from schemas.reasons import CauseKind, Missing, Severity, Status, Trouble
 from schemas.topics import Input, Output
 
 _ACCOUNT: Final = "acme"
@@ -96,6 +98,12 @@ _SCORE_CHANGE: Final = ScoreChange(
     ],
     summary="Retention 72.5 -> 65 (healthy -> cooling): silence against its usual rhythm 2.7 -> 4.7 times (-7.5).",
 )
+_SHADOW_SCORE: Final = replace(
+    _SCORE_CHANGE,
+    change_id="5be20d9f7c1843a6905f4e8d27ba31c6",
+    model="retention_weekly",
+    summary=f"Retention weekly{_SCORE_CHANGE.summary.removeprefix('Retention')}",
+)
 _DISENGAGEMENT: Final = Disengagement(
     alert_id="c94b1f0e6d2a4873b5e8f7a10c3d9e26",
     episode_id=_EPISODE_ID,
@@ -166,6 +174,23 @@ _ACCOUNT_VIEW: Final = AccountView(
     ],
     facts={"kind": "customer", "owner": "kim", "nps": 40},
     next_change_at="2026-03-29T00:00:00.000Z",
+    shadow=[
+        ModelScore(
+            model="retention_weekly",
+            version=1,
+            score=None,
+            scale=(0, 100),
+            band="insufficient_evidence",
+            coverage=0.25,
+            grid=None,
+            dimensions=[DimensionScore(name="recency", score=None)],
+            components=[
+                ComponentScore(name="own_rhythm", contribution=None, missing=None),
+                ComponentScore(name="activity_trend", contribution=None, missing=Missing.WARMING_UP),
+            ],
+            service=None,
+        )
+    ],
 )
 
 _OPERATION: Final = Operation(
@@ -182,6 +207,7 @@ _OPERATION: Final = Operation(
 
 OUTPUT_EXAMPLES: Final[dict[Output, ScoreChange | Disengagement | AccountView | Operation]] = {
     Output.SCORE_CHANGES: _SCORE_CHANGE,
+    Output.SHADOW_SCORES: _SHADOW_SCORE,
     Output.DISENGAGEMENTS: _DISENGAGEMENT,
     Output.OPPORTUNITIES: _OPPORTUNITY,
     Output.ACCOUNTS: _ACCOUNT_VIEW,

@@ -169,7 +169,10 @@ class Episode(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AccountView(Struct, frozen=True, kw_only=True, gc=False):
-    """All that is known of an account now; ``next_change_at`` is when time alone may change it next."""
+    """All that is known of an account now; ``next_change_at`` is when time alone may change it next.
+
+    ``shadow`` are the scores of models in shadow: they are shown, and nothing rests on them.
+    """
 
     schema_version: Version = SCHEMA_VERSION
     account_id: str
@@ -178,6 +181,7 @@ class AccountView(Struct, frozen=True, kw_only=True, gc=False):
     episodes: list[Episode]
     facts: dict[str, FactValue]
     next_change_at: Time | None
+    shadow: list[ModelScore]
 
 
 class Operation(Struct, frozen=True, kw_only=True, gc=False):
@@ -248,6 +252,7 @@ DEAD_LETTER_VALUE_BYTES_MAX: Final = 15 * MIB
 
 OUTPUT_TYPES: Final[dict[Output, type[Struct]]] = {
     Output.SCORE_CHANGES: ScoreChange,
+    Output.SHADOW_SCORES: ScoreChange,
     Output.DISENGAGEMENTS: Disengagement,
     Output.OPPORTUNITIES: Disengagement,
     Output.ACCOUNTS: AccountView,
@@ -257,6 +262,7 @@ OUTPUT_TYPES: Final[dict[Output, type[Struct]]] = {
 
 CLOUD_EVENT_TYPES: Final[dict[Output, str]] = {
     Output.SCORE_CHANGES: f"latido.score-change.v{SCHEMA_VERSION}",
+    Output.SHADOW_SCORES: f"latido.shadow-score-change.v{SCHEMA_VERSION}",
     Output.DISENGAGEMENTS: f"latido.disengagement.v{SCHEMA_VERSION}",
     Output.OPPORTUNITIES: f"latido.opportunity.v{SCHEMA_VERSION}",
     Output.ACCOUNTS: f"latido.account.v{SCHEMA_VERSION}",

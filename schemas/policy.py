@@ -309,6 +309,7 @@ class Policy(Strict):
     policy: Name
     version: Annotated[int, Field(ge=1, strict=True)]
     models: Annotated[list[Name], Field(min_length=1, max_length=16)]
+    shadow: Annotated[list[Name], Field(max_length=15)] = Field(default_factory=list)
     language: Language = "en"
     time_zone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
     grace_s: Annotated[int, Field(ge=0, le=86_400, strict=True)] = 120
@@ -330,9 +331,31 @@ class Policy(Strict):
     accounts_max: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = 250_000
 
     def checks(self) -> Iterable[Iterator[MistakeAt]]:
-        """Return the checks of calendar and rhythm, of the list of models, and of the sources that may stall."""
-        once = _listed_once("model", "models", self.models)
-        return self._days_or_hours(), once, self._sources_are_activity()
+        """Return the checks of calendar and rhythm, of models live and in shadow, and of the sources that may stall."""
+        once = _listed_once("model", "models", self.models), _listed_once("model", "shadow", self.shadow)
+        return *once, self._some_in_shadow(), self._days_or_hours(), self._sources_are_activity()
+
+    @property
+    def live(self) -> list[str]:
+        """The models that count; those in shadow are only shown."""
+        return [name for name in self.models if name not in self.shadow]
+
+    def _some_in_shadow(self) -> Iterator[MistakeAt]:
+        for i, name in enumerate(self.shadow):
+            with suppress(WrongPart):
+                if name not in self.models:
+                    known = ", ".join(self.models[1:]) or "none, there is but one"
+                    yield MistakeAt(
+                        f"shadow names {name!r}, which is not in models; those that can be in shadow: {known}",
+                        "shadow",
+                        i,
+                    )
+                elif name == self.models[0]:
+                    yield MistakeAt(
+                        f"shadow names {name!r}, the first of models, on which band_drop and the headline rest; "
+                        "let a live model be the first",
+                        "shadow", i,
+                    )  # fmt: skip
 
     def _days_or_hours(self) -> Iterator[MistakeAt]:
         if self.calendar is not None and self.rhythm.unit == "hour":

@@ -32,6 +32,7 @@ class Output(StrEnum):
     """An output stream, by its topic name without prefix."""
 
     SCORE_CHANGES = "score-changes"
+    SHADOW_SCORES = "shadow-scores"
     DISENGAGEMENTS = "disengagements"
     OPPORTUNITIES = "opportunities"
     ACCOUNTS = "accounts"
@@ -112,6 +113,14 @@ OUTPUT_TOPICS: Final[dict[Output, TopicSpec]] = {
         90 * DAY_MS,
         MIB,
         "a material change of one score",
+    ),
+    Output.SHADOW_SCORES: TopicSpec(
+        Output.SHADOW_SCORES,
+        "account_id",
+        "delete",
+        90 * DAY_MS,
+        MIB,
+        "the same of models in shadow, on which nothing rests yet",
     ),
     Output.DISENGAGEMENTS: TopicSpec(
         Output.DISENGAGEMENTS,

@@ -113,6 +113,7 @@ class Words:
     explained_state: str
     explained_halt: str
     explained_score: str
+    in_shadow: str
     explained_losses: str
     explained_supports: str
     explained_part: str

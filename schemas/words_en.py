@@ -234,6 +234,7 @@ ENGLISH: Final = Words(
     "policy {policy} version {version}; now is {now}",
     explained_halt="{topic} has halted this partition: nothing of what follows happens until that is mended",
     explained_score="{model} version {version}: {score} {band}, coverage {present}/{whole}",
+    in_shadow="{what} (in shadow: only shown)",
     explained_losses="Loses most by: {parts}.",
     explained_supports="Held up by: {parts}.",
     explained_part="{what}: {value} ({points} of {high} points)",

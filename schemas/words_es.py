@@ -237,6 +237,7 @@ SPANISH: Final = Words(
     "política {policy} versión {version}; ahora es {now}",
     explained_halt="{topic} ha detenido esta partición: nada de lo que sigue ocurre hasta que se arregle",
     explained_score="{model} versión {version}: {score} {band}, cobertura {present}/{whole}",
+    in_shadow="{what} (en sombra: solo se muestra)",
     explained_losses="Pierde sobre todo por: {parts}.",
     explained_supports="La sostienen: {parts}.",
     explained_part="{what}: {value} ({points} de {high} puntos)",

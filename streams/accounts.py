@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from schemas.events import AccountFacts
     from schemas.records import Snapshot
     from streams.clock import Clock
+    from streams.control import News
     from streams.plan import Program
     from streams.stored import ColdFact, Tail
 
@@ -183,10 +184,10 @@ class Accounts:
         self.plan = self.plan._replace(guards=intervals)
         judge_at_ends(self.cells, len(self), intervals)
 
-    def adopt(self, rows_max: int, clock_ms: int, fresh: int, emit: Callable[[Effects], None]) -> bool:
+    def adopt(self, rows_max: int, clock_ms: int, news: News, emit: Callable[[Effects], None]) -> bool:
         """Let at most ``rows_max`` accounts adopt the policy in force (see ``kernel.adopt``); return whether all have."""
         self._swept = adopt(
-            self.cells, self.plan, self.effects, self._swept, len(self), rows_max, clock_ms, fresh, 0
+            self.cells, self.plan, self.effects, self._swept, len(self), rows_max, clock_ms, *news, 0
         )
         self._empty(emit)
         if self._swept < len(self):

@@ -60,7 +60,16 @@ class Entry(NamedTuple):
     value: bytes
 
 
-class _Standing(msgspec.Struct):
+class News(NamedTuple):
+    """A bit for each model that was not in force before as it is now, and for each that went into shadow or out of it."""
+
+    fresh: int
+    moved: int
+
+
+class Standing(msgspec.Struct):
+    """How far a partition has taken the topic, the offset of the policy in force, the clock as that took hold."""
+
     next: int = 0
     policy: int | None = None
     clock_ms: int = NEVER_MS
@@ -100,7 +109,7 @@ def _refused(line: ControlLine, why: str) -> StateError:
     key = (line.key or b"").decode("utf-8", "replace")
     return StateError(
         f"The control record {key!r} at offset {line.offset} cannot be followed: {why}. Upgrade latido if a newer one wrote "
-        "it; else withdraw it by a record of the same key without a value."
+        f"it; else withdraw it: `latido control withdraw {key!r}`."
     )
 
 
@@ -115,7 +124,7 @@ class Control:
         self.clock_ms = NEVER_MS
         """The clock as the present policy took hold."""
         self._partition = partition
-        self._standing = _Standing()
+        self._standing = Standing()
         self._entries: dict[int, Entry] = {}
         self._programs: dict[int, Program] = {}
         self._changed: dict[bytes, bytes | None] = {}
@@ -267,12 +276,16 @@ class Control:
         """Forget the policy before: all accounts have adopted the present one."""
         self.before, self._changed[BEFORE] = None, None
 
-    def fresh(self) -> int:
-        """Return a bit for each model that was not in force before as it is now."""
+    def news(self) -> News:
+        """Return what the present policy has made of models."""
         assert self.before is not None
-        known = {model.model: model for model in self.before.models}
-        models = enumerate(self.program.models)
-        return sum(1 << m for m, model in models if known.get(model.model) != model)
+        known, was = {model.model: model for model in self.before.models}, self.before.policy.shadow
+        fresh = moved = 0
+        for m, model in enumerate(self.program.models):
+            fresh |= (known.get(model.model) != model) << m
+            is_other = (model.model in was) != (model.model in self.program.policy.shadow)
+            moved |= (model.model in known and is_other) << m
+        return News(fresh, moved)
 
     # -- changelog --------------------------------------------------------------------------------------------------
 
@@ -289,16 +302,15 @@ class Control:
         """
         if key == CONTROL:
             assert value is not None
-            self._standing = msgspec.json.decode(value, type=_Standing)
+            self._standing = read_standing(value)
         elif key == BEFORE:
             content = None if value is None else msgspec.json.decode(value, type=_Content)
             self.before = None if content is None else _compiled(content, self.program, NEVER_MS)
         elif value is None:
-            self._entries.pop(int(key[len(CONTROL) + 1 :]), None)
+            self._entries.pop(_offset(key), None)
         else:
-            offset = int(key[len(CONTROL) + 1 :])
-            record = read_control(ControlLine(offset, None, value[8:]))
-            self._entries[offset] = Entry(int.from_bytes(value[:8], "little"), offset, record, value[8:])
+            entry = read_entry(key, value)
+            self._entries[entry.offset] = entry
 
     def loaded(self) -> None:
         """Let what was loaded be in force."""
@@ -323,5 +335,25 @@ def _line(entry: Entry) -> ControlLine:
     return ControlLine(entry.offset, control_key(entry.record), entry.value)
 
 
+def read_standing(value: bytes) -> Standing:
+    """Return what the changelog record ``CONTROL`` says."""
+    return msgspec.json.decode(value, type=Standing)
+
+
+def read_entry(key: bytes, value: bytes) -> Entry:
+    """Return the record that a changelog record under ``CONTROL`` with an offset keeps.
+
+    Raises:
+        StateError: it cannot be followed by this program.
+    """
+    offset = _offset(key)
+    record = read_control(ControlLine(offset, None, value[8:]))
+    return Entry(int.from_bytes(value[:8], "little"), offset, record, value[8:])
+
+
 def _key(offset: int) -> bytes:
     return CONTROL + b":%d" % offset
+
+
+def _offset(key: bytes) -> int:
+    return int(key[len(CONTROL) + 1 :])

@@ -109,6 +109,20 @@ def send_score(
 
 
 @kernel
+def forget_sent(cells: Cells, plan: Plan, row: int, m: int) -> None:
+    """Let what model ``m`` last sent be as before its first score change; whoever reads it now has not heard of it."""
+    model = plan.models[m]
+    cells.i32[row, model[SENT_SCORE]] = NONE
+    cells.i32[row, model[SENT_OVERRIDE]] = NO_OVERRIDE
+    cells.u8[row, model[PRESENT_BAND]] = INSUFFICIENT
+    cells.u16[row, model[SENT_COVERAGE]] = 0
+    for d in range(model[DIM_END] - model[DIM]):
+        cells.i32[row, model[SENT_DIMS] + d] = NONE
+    for c in range(model[PART_END] - model[PART]):
+        cells.i32[row, model[SENT_PARTS] + c] = NONE
+
+
+@kernel
 def rescore(
     cells: Cells,
     plan: Plan,
@@ -120,16 +134,17 @@ def rescore(
     now: int,
     at: int,
     kind: int,
+    was: int,
     fresh: bool,  # noqa: FBT001
 ) -> bool:
     """Score one model at ``now`` and note a material change as of ``at``; return whether a midnight may move the score.
 
-    ``fresh``: the model is new to the account, so its bands are judged as for the first time.
+    ``was`` is the band from which the present one is judged. ``fresh``: the model is new to the account, so whatever it says
+    is material.
     """
     model = plan.models[m]
     score, band, coverage, present, moving = int64(NONE), int64(NOT_APPLICABLE), int64(0), int64(0), False
     evidence, override, sent_band = int64(NONE), int64(NO_OVERRIDE), int64(cells.u8[row, model[PRESENT_BAND]])
-    was = int64(INSUFFICIENT) if fresh else sent_band
     if applies(cells, plan, row, m, kind, now):
         total, present, moving = weigh(cells, plan, row, m, now)
         coverage, band = half_up(1000 * present, model[DENOMINATOR]), int64(INSUFFICIENT)
@@ -161,7 +176,8 @@ def evaluate(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, c
     """Evaluate the account at ``now``: scores in the models' order, then the episode, then what is due next."""
     moving, kind = False, account_kind(cells, row, now)
     for m in range(plan.models.shape[0]):
-        moves = rescore(cells, plan, effects, row, m, event, cause, now, now, kind, False)  # noqa: FBT003
+        was = int64(cells.u8[row, plan.models[m, PRESENT_BAND]])
+        moves = rescore(cells, plan, effects, row, m, event, cause, now, now, kind, was, False)  # noqa: FBT003
         moving = moving or moves
     reconsider(cells, plan, effects, row, event, cause, now)
     cells.due[row] = next_due(cells, plan, row, moving, now)
@@ -251,6 +267,7 @@ def adopt(
     rows_max: int,
     clock_ms: int,
     fresh: int,
+    moved: int,
     event: int,
 ) -> int:
     """Let accounts whose time is before that of the policy in force adopt it, at most ``rows_max``, from row ``start`` on.
@@ -264,6 +281,7 @@ def adopt(
         rows_max: how many adopt it at most.
         clock_ms: the clock as the policy took hold.
         fresh: a bit for each model that is new.
+        moved: a bit for each model that went into shadow or out of it.
         event: index of the event before which the policy took hold.
 
     Returns:
@@ -284,11 +302,14 @@ def adopt(
             forget_scores(cells, plan, row)
         kind = account_kind(cells, row, now)
         for m in range(plan.models.shape[0]):
-            is_fresh = (fresh >> m) & 1 == 1
+            is_fresh, was = (fresh >> m) & 1 == 1, int64(cells.u8[row, plan.models[m, PRESENT_BAND]])
+            if (moved >> m) & 1 == 1:
+                forget_sent(cells, plan, row, m)
             if is_fresh:
+                was = int64(INSUFFICIENT)
                 for axis in range(1 if plan.models[m, GRID] == 0 else 2):
                     cells.i64[row, plan.models[m, FELL_AT] + axis] = UNSET
-            rescore(cells, plan, effects, row, m, event, fx.BY_MODEL, now, since, kind, is_fresh)
+            rescore(cells, plan, effects, row, m, event, fx.BY_MODEL, now, since, kind, was, is_fresh)
         adopt_episodes(cells, plan, effects, row, event, now, since)
         place(effects, told, clock_ms, False)  # noqa: FBT003
         move_to(cells, plan, row, since)

@@ -211,11 +211,13 @@ class Messages:
                 metrics,
             ),
         )
-        if line[fx.OLD_BAND] != line[fx.NEW_BAND]:
+        in_shadow = model.model in self._program.policy.shadow
+        topic = Output.SHADOW_SCORES if in_shadow else Output.SCORE_CHANGES
+        if line[fx.OLD_BAND] != line[fx.NEW_BAND] and not in_shadow:
             self.urgent.add(row)
         self.score_changes[model.model] = self.score_changes.get(model.model, 0) + 1
-        headers = cloud_event(Output.SCORE_CHANGES, model.model, change.change_id, change.effective_at)
-        self._write(Output.SCORE_CHANGES, line, change, headers)
+        headers = cloud_event(topic, model.model, change.change_id, change.effective_at)
+        self._write(topic, line, change, headers)
 
     def _end(self, line: list[int]) -> None:
         """Take the view of an account back, and forget its facts."""

@@ -372,7 +372,7 @@ def _scalars(policy: Policy, layout: Layout, facts: tuple[str, ...]) -> list[int
         layout.currency, layout.active, layout.users, *layout.tickets, *layout.payments, layout.first_use,
         len(policy.key_features), *layout.drop, *slots,
         ABSENT if within is None else within, ABSENT if arr is None else _thousandths(arr), _rule_days(policy),
-        policy.models.index(VALUE) if VALUE in policy.models else ABSENT, signs or ABSENT,
+        policy.models.index(VALUE) if VALUE in policy.live else ABSENT, signs or ABSENT,
     ]  # fmt: skip
 
 

@@ -136,15 +136,16 @@ def _view_record(
     found: list[int],
 ) -> OutputRecord:
     name, as_of, told = accounts.names[row], instant_text(now), iter(found)
+    program, shadow = accounts.program, accounts.program.policy.shadow
+    scores = [_score(model, band, told) for model, band in zip(program.models, bands, strict=True)]
     view = AccountView(
         account_id=name,
         as_of=as_of,
-        scores=[
-            _score(model, band, told) for model, band in zip(accounts.program.models, bands, strict=True)
-        ],
+        scores=[score for score in scores if score.model not in shadow],
         episodes=_episodes(accounts, is_held, row, found[-EVIDENCE_CELLS:]),
         facts={fact: accounts.fact(row, fact, now) for fact in accounts.cold.get(row, {})},
         next_change_at=None if due >= FOREVER else instant_text(due),
+        shadow=[score for score in scores if score.model in shadow],
     )
     headers = cloud_event(Output.ACCOUNTS, "accounts", identity("view", name, as_of), as_of)
     return OutputRecord(Output.ACCOUNTS, accounts.keys[row], msgspec.json.encode(view), headers)

@@ -25,6 +25,7 @@ from tests.auditor.standing import SCHEMA_VERSION, Payload, first_standing
 if TYPE_CHECKING:
     from tests.auditor.event import Event
     from tests.auditor.settings import Settings
+    from tests.auditor.standing import Standing
 
 IDS_OF = {
     Output.DISENGAGEMENTS: ("episode", "alert"),
@@ -38,6 +39,7 @@ class Outputs:
     """What went out, in processing order."""
 
     score_changes: list[Payload] = field(default_factory=list)
+    shadow_scores: list[Payload] = field(default_factory=list)
     disengagements: list[Payload] = field(default_factory=list)
     opportunities: list[Payload] = field(default_factory=list)
 
@@ -168,7 +170,9 @@ class Account:
         for standing in self.standings:
             standing.move_to(judge(standing.model, at), self.now_ms)
             if standing.is_material:
-                outputs.score_changes.append(standing.change(self.account_id, cause, self.now_ms))
+                in_shadow = standing.model.name in self.settings.shadow
+                sent = outputs.shadow_scores if in_shadow else outputs.score_changes
+                sent.append(standing.change(self.account_id, cause, self.now_ms))
         first = self._first_model(former, at)
         for topic, episode in self.episodes.items():
             message = episode.evaluate(at, first)
@@ -208,10 +212,14 @@ class Account:
                 }
                 for rule, opened in message.reasons
             ],
-            "value": next((decimal(s.scored.score) for s in self.standings if s.model.name == "value"), None),
+            "value": next((decimal(s.scored.score) for s in self._live if s.model.name == "value"), None),
             "owner": self.history.fact("owner", now_ms),
             "resolved_by": None if message.resolved_by is None else message.resolved_by.value,
         }
+
+    @property
+    def _live(self) -> list[Standing]:
+        return [standing for standing in self.standings if standing.model.name not in self.settings.shadow]
 
     def _cause_of_event(self, event: Event) -> Payload:
         kind = CauseKind.EVENT

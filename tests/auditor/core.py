@@ -102,6 +102,8 @@ def _add(found: Audit, machine: Partition, heard: Heard) -> None:
             found.dead_letters.append(_dead_letter(record))
         elif record.topic is Output.SCORE_CHANGES:
             found.score_changes.append(_without_summary(record.value))
+        elif record.topic is Output.SHADOW_SCORES:
+            found.shadow_scores.append(_without_summary(record.value))
         elif record.topic is Output.DISENGAGEMENTS:
             found.disengagements.append(_without_summary(record.value))
         elif record.topic is Output.OPPORTUNITIES:
@@ -135,7 +137,7 @@ def _final(view: dict[str, Any], partition: int) -> dict[str, Any]:
             "band": shown["band"],
             "coverage": round(1000 * shown["coverage"]),
         }
-        for shown in view["scores"]
+        for shown in view["scores"] + view["shadow"]
     }
     episodes = [
         episode | {"reasons": {reason["rule"]: reason["since"] for reason in episode["reasons"]}}
@@ -147,7 +149,7 @@ def _final(view: dict[str, Any], partition: int) -> dict[str, Any]:
 def differences(core: Audit, auditor: Audit) -> list[str]:
     """Return what the two do not say alike, one line each: messages by account in their order, and all the rest."""
     found = []
-    for name in ("score_changes", "disengagements", "opportunities"):
+    for name in ("score_changes", "shadow_scores", "disengagements", "opportunities"):
         said, due = by_account(getattr(core, name)), by_account(getattr(auditor, name))
         for account in sorted(said.keys() | due.keys()):
             found += _unequal(f"{name} of {account}", said[account], due[account])

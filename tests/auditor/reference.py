@@ -46,6 +46,7 @@ class Audit:
 
     Attributes:
         score_changes: payloads of the topic of the same name.
+        shadow_scores: likewise.
         disengagements: likewise, without `summary`.
         opportunities: likewise.
         dead_letters: (input, partition, offset, reason); the input is None for a line that belongs to none.
@@ -57,6 +58,7 @@ class Audit:
     """
 
     score_changes: list[Payload] = field(default_factory=list)
+    shadow_scores: list[Payload] = field(default_factory=list)
     disengagements: list[Payload] = field(default_factory=list)
     opportunities: list[Payload] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -127,6 +129,7 @@ def _clamped(event: Event, others_ms: float) -> Event:
 
 def _add(result: Audit, partition: Partition) -> None:
     result.score_changes += partition.outputs.score_changes
+    result.shadow_scores += partition.outputs.shadow_scores
     result.disengagements += partition.outputs.disengagements
     result.opportunities += partition.outputs.opportunities
     result.dead_letters += [

@@ -95,6 +95,7 @@ class Settings:
     renewal_within_days: int | None = None
     arr_from: int | None = None
     ends: Ends = NO_ENDS
+    shadow: tuple[str, ...] = ()
 
     @property
     def components(self) -> list[Component]:
@@ -207,6 +208,7 @@ def read_settings(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> 
         rules=read_rules(policy.get("rules") or {}),
         renewal_within_days=None if raises is None else raises.get("renewal_within_days", 90),
         arr_from=None if arr_from is None else scaled(arr_from, 1000),
+        shadow=tuple(policy.get("shadow") or ()),
     )
 
 

@@ -112,6 +112,7 @@ def test_the_edges_are_hit() -> None:
     assert all(notes[note] >= 100 for note in set(EventNote) - {EventNote.ERASED}), notes
     assert len({reason for one in found for _, _, _, reason in one.dead_letters}) >= 6
     assert any(one.halts for one in found)
+    assert sum(len(one.shadow_scores) for one in found) >= 500
 
 
 def test_every_feature_is_measured_and_missing_many_times() -> None:
@@ -191,6 +192,7 @@ def assert_files_equal(folder: Path, audit: Audit) -> None:
     """Messages and last scores of a replay must be those of the auditor."""
     for name, theirs in (
         ("score-changes", audit.score_changes),
+        ("shadow-scores", audit.shadow_scores),
         ("disengagements", audit.disengagements),
         ("opportunities", audit.opportunities),
     ):
@@ -198,7 +200,7 @@ def assert_files_equal(folder: Path, audit: Audit) -> None:
     views = lines(folder / "accounts.jsonl")
     assert {view["account_id"] for view in views} == set(audit.final)
     for view in views:
-        for shown in view["scores"]:
+        for shown in view["scores"] + view["shadow"]:
             last = audit.final[view["account_id"]]["models"][shown["model"]]
             assert shown["score"] == (None if last["score"] is None else last["score"] / 1000)
             assert (shown["band"], shown["coverage"]) == (last["band"], last["coverage"] / 1000)

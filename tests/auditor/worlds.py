@@ -79,6 +79,7 @@ def world(seed: int) -> World:
             ]
         ),
     )
+    policy["shadow"] = Random(f"shadow {seed}").choice([[], order[1:2], order[2:], order[1:]])
     if policy["rhythm"]["unit"] == "day":
         policy["calendar"] = _calendar(rng, date.fromisoformat(ZONES[zone]))
     return World(policy, models, rng.choice([1, 2, 3]))

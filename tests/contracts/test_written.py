@@ -39,8 +39,9 @@ BAD: Final = {
 SHORT: Final = {
     "days: 90, refractory": "days: 21, refractory",
     "factor: 4.0, firings_min: 20": "factor: 1.0, firings_min: 1",
+    "shadow: []": "shadow: [adoption]",
 }
-"""Numbers of the policy under which a silence is soon too long, and alerts soon wait."""
+"""What of the policy is another: a silence is soon too long, alerts soon wait, and a model is in shadow."""
 WHEN_JOINED: Final = {Rule.SILENCE.label, Rule.ABSOLUTE_SILENCE.label}
 """Rules whose evidence does not change while they are open."""
 

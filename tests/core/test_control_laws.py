@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.program import load_program, shipped
-from schemas.control import content_hash
+from schemas.control import content_hash, control_key
 from schemas.errors import StateError
 from schemas.topics import Input
-from streams.clock import ENDLESS_MS
-from streams.control import Control, ControlLine
+from streams.clock import ENDLESS_MS, NEVER_MS
+from streams.control import Control, ControlLine, read_control
 from streams.merge import HALT_AFTER
 from tests.auditor.scenarios import default_policy
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
@@ -305,6 +305,45 @@ def test_a_policy_in_force_stays_so_though_it_is_withdrawn_before_the_clock_has_
         next_owner.load(key, value)
     next_owner.loaded()
     assert [model.model for model in next_owner.program.models] == ["health"]
+
+
+def test_a_policy_in_force_is_not_withdrawn_even_where_the_clock_is_not_known_yet(program: Program) -> None:
+    """Its owner went on from the changelog: no event came since it took hold, by the clock."""
+    control = Control(program, 0)
+    (each,) = topic(activation(START_MS, default_policy(), HEALTH))
+    control.take(each, START_MS - 10, START_MS - 10)
+    control.take_hold(control.to_come()[0], START_MS)
+    control.adopted()
+    again = Control(program, 0)
+    for key, value in control.take_changed():
+        again.load(key, value)
+    again.loaded()
+    again.take(ControlLine(1, control_key(read_control(each)), None), START_MS - 10, NEVER_MS)
+    assert [model.model for model in again.program.models] == ["health"]
+    assert again.to_come() == []
+    late = again.take(topic(line("pause", START_MS - 5), start=2)[0], START_MS - 10, NEVER_MS)
+    assert late is not None
+    assert late.at_ms == START_MS + 1
+
+
+def test_of_records_taken_together_only_the_last_of_a_key_counts(program: Program) -> None:
+    """So a worker need not take what was replaced or withdrawn since, as compaction leaves it out too."""
+    lines = [
+        each._replace(key=control_key(read_control(each)))
+        for each in topic(
+            line("pause", START_MS, "x"), line("pause", START_MS + DAY_MS, "x"), line("resume", START_MS + 5, "y"),
+            activation(START_MS + 7, default_policy(), HEALTH),
+        )
+    ] + [ControlLine(4, b"resume:y", None)]  # fmt: skip
+    for reached_ms in (START_MS - 1, START_MS + 6, START_MS + 2 * DAY_MS):
+        whole, compacted = Control(program, 0), Control(program, 0)
+        for each in lines:
+            whole.take(each, reached_ms, reached_ms)
+        for each in (lines[1], lines[3], lines[4]):
+            compacted.take(each, reached_ms, reached_ms)
+        assert whole.mutes().tolist() == compacted.mutes().tolist()
+        assert whole.to_come() == compacted.to_come()
+        assert whole.next_offset == compacted.next_offset
 
 
 def test_intervals_and_policies_long_past_are_forgotten(program: Program) -> None:

@@ -315,7 +315,7 @@ def test_what_does_not_warm_up_is_as_if_the_layout_had_always_been_so(events: Ev
 @given(before=st.integers(0, 400), after=st.integers(0, 400), day=st.integers(3, 20))
 def test_any_two_policies_agree_on_all_that_is_known(before: int, after: int, day: int) -> None:
     some, new = until(simulated(), 24), world(after)
-    kept = {name: world(before).policy[name] for name in ("rules", "models")}
+    kept = {name: world(before).policy[name] for name in ("rules", "models", "shadow")}
     old, program = program_of(new.policy | kept, world(before).models), program_of(new.policy, new.models)
     migrated, uninterrupted = changed_at(some, day, old, program), whole(some, program)
     for now in range(26, 60, 5):

@@ -133,15 +133,15 @@ def explained(words: Words) -> None:
     other = structs.replace(part, value="good", points=0)
     gaps = structs.replace(part, unit="usual gaps", points=100)
     model = ModelTold(
-        model="health", version=1, score=50, band="good", coverage=1, weight_present=1, denominator=1, scale=(0, 100),
-        components=[part], override=1, summary=why_text([part, other, gaps], (0, 100), words),
+        model="health", version=1, shadow=True, score=50, band="good", coverage=1, weight_present=1, denominator=1,
+        scale=(0, 100), components=[part], override=1, summary=why_text([part, other, gaps], (0, 100), words),
     )  # fmt: skip
     alert = Step(
         effective_at="",
         topic="disengagements",
         message={"status": "firing", "severity": "info", "summary": ""},
     )
-    move = Move(model="health", old_score=1, old_band="good", new_score=1, new_band="good")
+    move = Move(model="health", shadow=False, old_score=1, old_band="good", new_score=1, new_band="good")
     active = IfActive(
         at="",
         is_activity=False,

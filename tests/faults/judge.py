@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 IDS: Final = {
     Output.SCORE_CHANGES: "change_id",
+    Output.SHADOW_SCORES: "change_id",
     Output.DISENGAGEMENTS: "alert_id",
     Output.OPPORTUNITIES: "alert_id",
 }
@@ -74,6 +75,7 @@ def audited(result: Result) -> list[str]:
     expected: dict[Key, list[Any]] = defaultdict(list)
     for topic, payloads in (
         (Output.SCORE_CHANGES, found.score_changes),
+        (Output.SHADOW_SCORES, found.shadow_scores),
         (Output.DISENGAGEMENTS, found.disengagements),
         (Output.OPPORTUNITIES, found.opportunities),
     ):

@@ -266,7 +266,8 @@ def test_every_mistake_of_a_policy_is_told() -> None:
     text = """\
 policy: mine
 version: 1
-models: [retention, Health, retention]
+models: [retention, Health, retention, value]
+shadow: [value, retention, value]
 time_zone: Europe Madrid
 activity: [login, dancing, singing]
 pages: {cancel: [/cancel*], exit: [/exit]}
@@ -282,25 +283,28 @@ rules:
     assert refused_policy(text) == [
         "3: models.1: String should match pattern '^[a-z][a-z0-9_-]{0,63}$'",
         "3: models.2: the model 'retention' is listed twice; remove one of the two",
-        "4: time_zone: time_zone 'Europe Madrid' is not a zone name such as Europe/Madrid",
-        "5: activity.1: unknown activity 'dancing'; known: login, login_failed, page_visit, ticket_opened, "
+        "4: shadow.1: shadow names 'retention', the first of models, on which band_drop and the headline rest; "
+        "let a live model be the first",
+        "4: shadow.2: the model 'value' is listed twice; remove one of the two",
+        "5: time_zone: time_zone 'Europe Madrid' is not a zone name such as Europe/Madrid",
+        "6: activity.1: unknown activity 'dancing'; known: login, login_failed, page_visit, ticket_opened, "
         "ticket_commented, ticket_escalated, ticket_resolved, ticket_reopened, payment_due, payment_succeeded, "
         "payment_failed, payment_refunded, payment_disputed",
-        "5: activity.2: unknown activity 'singing'; known: login, login_failed, page_visit, ticket_opened, "
+        "6: activity.2: unknown activity 'singing'; known: login, login_failed, page_visit, ticket_opened, "
         "ticket_commented, ticket_escalated, ticket_resolved, ticket_reopened, payment_due, payment_succeeded, "
         "payment_failed, payment_refunded, payment_disputed",
-        "6: pages.exit: unknown page kind 'exit'; known: cancel, refund, upgrade, pricing, complementary",
-        "7: ticket_tags.feature_request.0: String should have at least 1 character",
-        "7: ticket_tags.bugs: unknown kind of tickets 'bugs'; known: feature_request, stability",
-        "8: rhythm.horizon_days: Input should be greater than or equal to 1",
-        "9: calendar: a calendar goes with `rhythm: {unit: day}`; remove one of the two",
-        "9: calendar.weekend.1: Input should be 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', "
+        "7: pages.exit: unknown page kind 'exit'; known: cancel, refund, upgrade, pricing, complementary",
+        "8: ticket_tags.feature_request.0: String should have at least 1 character",
+        "8: ticket_tags.bugs: unknown kind of tickets 'bugs'; known: feature_request, stability",
+        "9: rhythm.horizon_days: Input should be greater than or equal to 1",
+        "10: calendar: a calendar goes with `rhythm: {unit: day}`; remove one of the two",
+        "10: calendar.weekend.1: Input should be 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', "
         "'saturday' or 'sunday'",
-        "11: rules.decline: weeks and baseline_weeks span 203 days; at most 128 are kept",
-        "11: rules.decline.drop: Input should be less than or equal to 1",
-        "12: rules.users_leaving: of_days 91 must be longer than window_days 91",
-        "13: rules.reengaged: active_days 20 cannot be reached in quiet_days 14",
-        "14: rules.band_drop.points: 1.234 has more than two decimals; daily scores are kept in hundredths",
+        "12: rules.decline: weeks and baseline_weeks span 203 days; at most 128 are kept",
+        "12: rules.decline.drop: Input should be less than or equal to 1",
+        "13: rules.users_leaving: of_days 91 must be longer than window_days 91",
+        "14: rules.reengaged: active_days 20 cannot be reached in quiet_days 14",
+        "15: rules.band_drop.points: 1.234 has more than two decimals; daily scores are kept in hundredths",
     ]
 
 

@@ -158,14 +158,17 @@ class Story(NamedTuple):
     order: list[str]
     notes: Counter[str]
     views: dict[str, Tree]
+    in_shadow: list[Tree]
 
     @property
     def scores(self) -> list[str]:
         """When, the score, the band, and by what kind of cause."""
-        return [
-            f"{instant(c['effective_at'])} {_number(c['new']['score'])} {c['new']['band']} by {c['cause']['kind']}"
-            for c in self.changes
-        ]
+        return [_change_text(change) for change in self.changes]
+
+    @property
+    def shadow_scores(self) -> list[str]:
+        """The same of models in shadow."""
+        return [_change_text(change) for change in self.in_shadow]
 
     @property
     def messages(self) -> list[str]:
@@ -252,7 +255,7 @@ def run(
 
 
 def _story(partition: Partition, heard: _Heard) -> Story:
-    story = Story([], [], [], heard.notes, {})
+    story = Story([], [], [], heard.notes, {}, [])
     for record in partition.drain().outputs:
         if record.topic in {Output.DISENGAGEMENTS, Output.OPPORTUNITIES}:
             story.alerts.append(json.loads(record.value))
@@ -260,12 +263,18 @@ def _story(partition: Partition, heard: _Heard) -> Story:
         elif record.topic is Output.SCORE_CHANGES:
             story.changes.append(json.loads(record.value))
             story.order.append(story.changes[-1]["model"])
+        elif record.topic is Output.SHADOW_SCORES:
+            story.in_shadow.append(json.loads(record.value))
         else:
             assert record.topic in {Output.ACCOUNTS, Output.OPERATIONS}, record
     for record in view_records(partition.accounts, list(partition.accounts.existing())):
         view = json.loads(record.value)
         story.views[view["account_id"]] = view
     return story
+
+
+def _change_text(c: Tree) -> str:
+    return f"{instant(c['effective_at'])} {_number(c['new']['score'])} {c['new']['band']} by {c['cause']['kind']}"
 
 
 def _number(value: float | None) -> str:

@@ -95,6 +95,16 @@ def test_weights_that_do_not_add_up_are_refused_with_the_sum_that_was_found(tmp_
         ("activity: [login,", "activity: [logins,", "unknown activity 'logins'; known: login,"),
         ("policy: default", "policy: [", "not a YAML file"),
         (
+            "shadow: []",
+            "shadow: [helth]",
+            "names 'helth', which is not in models; those that can be in shadow: adoption, health",
+        ),
+        (
+            "shadow: []",
+            "shadow: [health, retention]",
+            "names 'retention', the first of models, on which band_drop",
+        ),
+        (
             "inputs: [logins,",
             "inputs: [login,",
             "unknown input 'login'; known: logins, page-visits, payments, tickets",

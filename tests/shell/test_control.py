@@ -161,7 +161,49 @@ def test_commands_write_records_that_workers_can_follow(
     assert records[0].author == "kim"
     body = json.loads(seen[0].value or b"")
     assert body["hash"] == content_hash(body["policy"], body["models"])
+    listed = latido("control", "list", **application).stdout.splitlines()
+    assert [line.split()[0].partition(":")[0] for line in listed[1:]] == [
+        "policy",
+        "policy",
+        "pause",
+        "go_live",
+    ]
+    assert listed[1].split()[-4:] == ["kim", "not", "heard", "yet"]
     skew = other_policy(tmp_path)
     skew.write_text(skew.read_text().replace("max_future_skew_s: 300", "max_future_skew_s: 10"))
     one_message(latido("policy", "activate", str(skew), **application), "max_future_skew_s is 10, and 300")
     assert len(written(application)) == len(seen)
+
+
+@pytest.mark.kafka
+def test_a_key_that_is_not_there_is_refused_with_those_near_it_and_what_is_withdrawn_is_so_once(
+    latido: Latido, application: dict[str, Any]
+) -> None:
+    one_message(
+        latido("control", "withdraw", "pause:x", **application),
+        "no record 'pause:x'",
+        "the topic holds nothing",
+    )
+    assert "holds nothing" in latido("control", "list", **application).stdout
+    latido("alerts", "pause", "--at", "2026-03-01T00:00:00Z", "--author", "a\x1b[31mb", **application)
+    latido("alerts", "go-live", "--at", str(START_MS), **application)
+    near = latido("control", "withdraw", "pause:2026-03-01", **application)
+    one_message(near, "Nearest to it: 'pause:2026-03-01T00:00:00.000Z'.", "`latido control list`")
+    assert "go_live" not in near.stderr
+    assert "\x1b" not in latido("control", "list", **application).stdout
+    assert len(written(application)) == 2
+    key = "pause:2026-03-01T00:00:00.000Z"
+    said = latido("control", "withdraw", key, **application)
+    assert said.stdout.startswith(
+        f"withdrawn: {key}. No partition has committed anything as of its instant: it will not"
+    )
+    last = written(application)[-1]
+    assert (last.key, last.value) == (key.encode(), None)
+    assert "was withdrawn already" in latido("control", "withdraw", key, **application).stdout
+    assert len(written(application)) == 3
+    again = [
+        json.loads(line) for line in latido("control", "list", "--json", **application).stdout.splitlines()
+    ]
+    assert [(line["kind"], line["withdrawn"]) for line in again] == [("pause", True), ("go_live", False)]
+    latido("alerts", "pause", "--at", "2026-03-01T00:00:00Z", **application)
+    assert "will not count" in latido("control", "withdraw", key, **application).stdout

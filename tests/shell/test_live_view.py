@@ -71,6 +71,7 @@ def view(account: str, *scores: ModelScore) -> AccountView:
         episodes=[],
         facts={},
         next_change_at=None,
+        shadow=[],
     )
 
 

@@ -12,6 +12,7 @@ from schemas.topics import Output
 
 IDS: Final = {
     Output.SCORE_CHANGES: "change_id",
+    Output.SHADOW_SCORES: "change_id",
     Output.DISENGAGEMENTS: "alert_id",
     Output.OPPORTUNITIES: "alert_id",
 }
