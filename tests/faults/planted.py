@@ -129,13 +129,6 @@ BUGS: Final = (
         seed=240,
     ),
     Bug(
-        "the policy before is not written while accounts adopt another",
-        control.Control.take_hold,
-        "self._changed[BEFORE] = msgspec.json.encode(content)",
-        "self._changed[BEFORE] = None",
-        seed=200,
-    ),
-    Bug(
         "the hash of an erased account is not written",
         erased.Erased._put,
         'self._changed[_key(account)] = until_ms.to_bytes(8, "little")',
