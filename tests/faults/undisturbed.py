@@ -155,6 +155,10 @@ def misplaced(result: Result, number: int) -> list[str]:
         for offset, at_ms in note.counts.items():
             heard.add(offset)
             if at_ms is None:
+                is_change = lines[offset].value and not (lines[offset].key or b"").startswith(
+                    (b"resume_input", b"skip_input")
+                )
+                result.counts["control records replaced"] += bool(is_change)  # by one that was heard with it
                 continue
             told_ms = instant_ms(read_control(lines[offset]).effective_at)
             result.counts["late control records"] += told_ms <= note.reached_ms
