@@ -40,7 +40,7 @@ class ControlLog:
         Raises:
             StateError: there is more than a worker keeps.
         """
-        self._consumer = await changelog_consumer(self._connection, "read_uncommitted")
+        self._consumer = await changelog_consumer(self._connection, "read_committed")
         self._consumer.assign([self._place])
         self._consumer.seek(self._place, 0)
         end = (await self._consumer.end_offsets([self._place]))[self._place]

@@ -199,14 +199,15 @@ class _Seeding(NamedTuple):
             self.program, partition=number, partitions=len(self.kept), observer=report, keyed=False
         )
         machine.take_control(control)
-        yield from fold(machine, self.recording.of(number), self.cut_ms, emit)
+        said: list[Pair] = []
+        yield from fold(machine, self.recording.of(number), self.cut_ms, emit, said)
         if machine.halted is not None:
             name = INPUT_TOPICS[machine.halted].name
             raise ConfigError(
                 f"{HALT_AFTER} rejects in a row of {name} (partition {number}) halt it, the last is {self.rejects.last[name]}. "
                 "Nothing was seeded. Mend those lines or leave them out; --rejects FILE writes them down."
             )
-        finish(machine, self.cut_ms - machine.grace_ms, emit)
+        finish(machine, self.cut_ms - machine.grace_ms, emit, said)
         rows = machine.accounts.existing()
         machine.accounts.cells.u8[rows, VIEW_DUE] = 1
         report.add(machine, rows)

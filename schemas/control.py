@@ -6,9 +6,9 @@ import json
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from schemas.events import Instant
+from schemas.events import ACCOUNT_ID_BYTES_MAX, Instant
 from schemas.wire import InputName
 
 RECORDED_CONTROL: Final = "control"
@@ -19,6 +19,7 @@ HASH_DIGITS: Final = 32
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Offset = Annotated[int, Meta(ge=0)]
+AccountId = Annotated[str, Meta(min_length=1, max_length=ACCOUNT_ID_BYTES_MAX)]
 
 
 class _Control(Struct, kw_only=True, tag_field="kind"):
@@ -69,9 +70,30 @@ class SkipInput(_Control, tag="skip_input"):
     to_offset: Offset
 
 
-ControlRecord = Pause | Resume | GoLive | ActivatePolicy | ResumeInput | SkipInput
+class MergeAccounts(_Control, tag="merge"):
+    """The account ``old`` ends, and what is kept of it is joined to ``new``, which it becomes if there is none."""
+
+    old: AccountId
+    new: AccountId
+
+
+class JoinAccount(_Control, tag="join"):
+    """What was kept of an account as a merge ended it, for the owner of another one; workers write it.
+
+    ``row`` is its changelog value, ``layout`` the description of that value's layout.
+    """
+
+    into: AccountId
+    old: AccountId = field(name="from")
+    row: bytes
+    layout: bytes
+
+
+ControlRecord = (
+    Pause | Resume | GoLive | ActivatePolicy | ResumeInput | SkipInput | MergeAccounts | JoinAccount
+)
 CONTROL_TYPES: Final[tuple[type[ControlRecord], ...]] = (
-    Pause, Resume, GoLive, ActivatePolicy, ResumeInput, SkipInput,
+    Pause, Resume, GoLive, ActivatePolicy, ResumeInput, SkipInput, MergeAccounts, JoinAccount,
 )  # fmt: skip
 CONTROL_KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in CONTROL_TYPES)
 

@@ -12,6 +12,8 @@ from schemas.control import (
     ActivatePolicy,
     ControlRecord,
     GoLive,
+    JoinAccount,
+    MergeAccounts,
     Pause,
     Resume,
     ResumeInput,
@@ -29,6 +31,7 @@ from streams.clock import NEVER_MS
 from streams.days import DAY_MS
 from streams.decode import cut_instants, instant_ms
 from streams.kernel import WRITE_DAYS
+from streams.murmur import partition_of
 from streams.plan import Program, compile_program
 
 if TYPE_CHECKING:
@@ -64,6 +67,7 @@ class _Standing(msgspec.Struct):
     next: int = 0
     policy: int | None = None
     clock_ms: int = NEVER_MS
+    moved_ms: int = NEVER_MS  # from when the last merge or join counted
 
 
 class _Content(msgspec.Struct):
@@ -107,14 +111,14 @@ def _refused(line: ControlLine, why: str) -> StateError:
 class Control:
     """What one partition follows of the control topic."""
 
-    def __init__(self, program: Program, partition: int) -> None:
+    def __init__(self, program: Program, partition: int, partitions: int = 1) -> None:
         self.program = program
         """What is in force."""
         self.before: Program | None = None
         """What was in force, while accounts adopt the present one."""
         self.clock_ms = NEVER_MS
         """The clock as the present policy took hold."""
-        self._partition = partition
+        self._partition, self._partitions = partition, partitions
         self._standing = _Standing()
         self._entries: dict[int, Entry] = {}
         self._programs: dict[int, Program] = {}
@@ -138,7 +142,9 @@ class Control:
         if line.value is not None:
             record = read_control(line)
             in_force = self._in_force()
-            reached_ms = max(reached_ms, NEVER_MS if in_force is None else in_force.at_ms)
+            reached_ms = max(
+                reached_ms, NEVER_MS if in_force is None else in_force.at_ms, self._standing.moved_ms
+            )
             at_ms = max(instant_ms(record.effective_at), reached_ms + 1)
             entry = Entry(at_ms, line.offset, record, line.value)
         key = line.key if entry is None else control_key(entry.record)
@@ -154,7 +160,12 @@ class Control:
         return entry
 
     def _is_mine(self, record: ControlRecord) -> bool:
-        return not isinstance(record, ResumeInput | SkipInput) or record.partition == self._partition
+        if isinstance(record, ResumeInput | SkipInput):
+            return record.partition == self._partition
+        if not isinstance(record, MergeAccounts | JoinAccount):
+            return True
+        account = record.old if isinstance(record, MergeAccounts) else record.into
+        return partition_of(account.encode(), self._partitions) == self._partition
 
     def _drop(self, offset: int) -> None:
         del self._entries[offset]
@@ -225,6 +236,18 @@ class Control:
         in_force = self._in_force()
         later = [entry for entry in self._policies() if in_force is None or entry.at_ms > in_force.at_ms]
         return list({entry.at_ms: entry for entry in later}.values())
+
+    def moves(self) -> list[Entry]:
+        """Return the merges and joins to come, in their order."""
+        return sorted(
+            entry for entry in self._entries.values() if isinstance(entry.record, MergeAccounts | JoinAccount)
+        )
+
+    def moved(self, entry: Entry) -> None:
+        """Forget a merge or join: it has counted."""
+        self._standing.moved_ms = entry.at_ms
+        self._drop(entry.offset)
+        self._note()
 
     def _in_force(self) -> Entry | None:
         return None if self._standing.policy is None else self._entries[self._standing.policy]
