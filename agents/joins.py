@@ -23,6 +23,8 @@ from streams.murmur import partition_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from schemas.events import Instant
+
     Pair = tuple[bytes, bytes | None]
     Fold = Callable[[int, Sequence[ControlLine]], Iterable[Pair]]
     """Folds a partition with control records anew, and returns the control records that come out."""
@@ -36,20 +38,28 @@ def fold_with_joins(control: Sequence[ControlLine], partitions: int, fold: Fold)
     Raises:
         StateError: a control record cannot be read.
     """
-    held = {key for key, value in _latest(control).items() if value is not None}
+    held = {_place(value) for value in _latest(control).values() if value is not None}
     joins: dict[bytes, bytes] = {}
     made: dict[int, dict[bytes, bytes]] = {}
     stale, own = list(range(partitions)), list[ControlLine]()
     while stale:
         for partition in stale:
             said = fold(partition, [*control, *own])
-            made[partition] = {key: value for key, value in said if value is not None and key not in held}
+            made[partition] = {
+                key: value for key, value in said if value is not None and _place(value) not in held
+            }
         found = {key: value for each in made.values() for key, value in each.items()}
         changed = [key for key in found.keys() | joins.keys() if found.get(key) != joins.get(key)]
         homes = {_JOIN.decode(found.get(key) or joins[key]).into for key in changed}
         stale = sorted({partition_of(into.encode(), partitions) for into in homes})
         joins, own = found, _lines(found, control[-1].offset + 1 if control else 0)
     return own
+
+
+def _place(value: bytes) -> tuple[str, str, Instant] | None:
+    """Return of which merge a join comes and from when it counts, whichever application made it; None of other records."""
+    record = read_control(ControlLine(0, None, value))
+    return (record.old, record.into, record.effective_at) if isinstance(record, JoinAccount) else None
 
 
 def _latest(control: Sequence[ControlLine]) -> dict[bytes, bytes | None]:

@@ -53,11 +53,12 @@ class Partition:
         partitions: int,
         observer: PartitionObserver | None = None,
         keyed: bool = True,
+        application: str | None = None,
     ) -> None:
         self.partition = partition
         self.accounts = Accounts(program)
         self.merge = Merge(program.policy.grace_s * 1000)
-        self.control = Control(program, partition, partitions)
+        self.control = Control(program, partition, partitions, application)
         self._place = Place(partition, partitions, keyed)
         self._reading = Reading(program, self.accounts, self._place)
         self._stops: list[Entry] = []  # policies, merges and joins to come, in their order
@@ -272,7 +273,7 @@ class Partition:
 
     def _move(self, stop: Entry, messages: Messages) -> None:
         """Let a merge or a join count."""
-        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages)
+        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages, self.control.application)
         self.outbox.say(said)
         self.control.moved(stop)
         self._follow()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from schemas.events import ACCOUNT_ID_BYTES_MAX, Instant
+from schemas.events import Instant
 from schemas.wire import InputName
 
 RECORDED_CONTROL: Final = "control"
@@ -19,7 +19,6 @@ HASH_DIGITS: Final = 32
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Offset = Annotated[int, Meta(ge=0)]
-AccountId = Annotated[str, Meta(min_length=1, max_length=ACCOUNT_ID_BYTES_MAX)]
 
 
 class _Control(Struct, kw_only=True, tag_field="kind"):
@@ -73,18 +72,19 @@ class SkipInput(_Control, tag="skip_input"):
 class MergeAccounts(_Control, tag="merge"):
     """The account ``old`` ends, and what is kept of it is joined to ``new``, which it becomes if there is none."""
 
-    old: AccountId
-    new: AccountId
+    old: str
+    new: str
 
 
 class JoinAccount(_Control, tag="join"):
-    """What was kept of an account as a merge ended it, for the owner of another one; workers write it.
+    """What was kept of an account as a merge ended it, for the owner of another one; workers of ``application`` write it.
 
     ``row`` is its changelog value, ``layout`` the description of that value's layout.
     """
 
-    into: AccountId
-    old: AccountId = field(name="from")
+    application: str
+    into: str
+    old: str = field(name="from")
     row: bytes
     layout: bytes
 
@@ -101,6 +101,13 @@ CONTROL_KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in CONTROL
 def kind_of(record: ControlRecord) -> str:
     """Return the kind of a record."""
     return str(record.__struct_config__.tag)
+
+
+def accounts_of(record: ControlRecord) -> tuple[str, ...]:
+    """Return the accounts that a record names."""
+    if isinstance(record, MergeAccounts):
+        return record.old, record.new
+    return (record.old, record.into) if isinstance(record, JoinAccount) else ()
 
 
 def control_key(record: ControlRecord) -> bytes:

@@ -18,11 +18,12 @@ from schemas.control import (
     Resume,
     ResumeInput,
     SkipInput,
+    accounts_of,
     content_hash,
     control_key,
 )
 from schemas.errors import ConfigError, StateError
-from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS
+from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, is_account_id
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
 from schemas.topics import INPUT_BY_NAME, Input
@@ -91,6 +92,9 @@ def read_control(line: ControlLine) -> ControlRecord:
         raise _refused(line, f"effective_at is {record.effective_at}, outside 1990..2099")
     if line.key is not None and line.key != control_key(record):
         raise _refused(line, f"its key should be {control_key(record).decode()!r}")
+    for account in accounts_of(record):
+        if not is_account_id(account):
+            raise _refused(line, f"{account[:40]!r} is no id of an account")
     if isinstance(record, ActivatePolicy) and record.hash != content_hash(record.policy, record.models):
         raise _refused(line, "its hash is not that of its policy and models")
     if isinstance(record, ResumeInput | SkipInput) and record.input not in INPUT_BY_NAME:
@@ -111,13 +115,17 @@ def _refused(line: ControlLine, why: str) -> StateError:
 class Control:
     """What one partition follows of the control topic."""
 
-    def __init__(self, program: Program, partition: int, partitions: int = 1) -> None:
+    def __init__(
+        self, program: Program, partition: int, partitions: int = 1, application: str | None = None
+    ) -> None:
+        """``application`` is the one whose joins are meant; None: any (a replay)."""
         self.program = program
         """What is in force."""
         self.before: Program | None = None
         """What was in force, while accounts adopt the present one."""
         self.clock_ms = NEVER_MS
         """The clock as the present policy took hold."""
+        self.application = application
         self._partition, self._partitions = partition, partitions
         self._standing = _Standing()
         self._entries: dict[int, Entry] = {}
@@ -164,6 +172,8 @@ class Control:
             return record.partition == self._partition
         if not isinstance(record, MergeAccounts | JoinAccount):
             return True
+        if isinstance(record, JoinAccount) and self.application not in (None, record.application):
+            return False
         account = record.old if isinstance(record, MergeAccounts) else record.into
         return partition_of(account.encode(), self._partitions) == self._partition
 

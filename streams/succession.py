@@ -122,7 +122,9 @@ def arrive(cells: Cells, plan: Plan, others: Cells, row: int, other: int, at: in
     cells.changed[row] |= WRITTEN
 
 
-def succeed(accounts: Accounts, stop: Entry, clock_ms: int, messages: Messages) -> tuple[Merged, list[Pair]]:
+def succeed(
+    accounts: Accounts, stop: Entry, clock_ms: int, messages: Messages, application: str | None
+) -> tuple[Merged, list[Pair]]:
     """Let a merge or a join count now; return what became of it, and the control records that are to be written.
 
     Of a merge that is the join, of a join that is withdrawn: what it told is in the account.
@@ -131,7 +133,7 @@ def succeed(accounts: Accounts, stop: Entry, clock_ms: int, messages: Messages) 
         StateError: a join was written by a newer program, or its zone is none of the time zone database.
     """
     if isinstance(stop.record, MergeAccounts):
-        outcome, join = end_account(accounts, stop, clock_ms, messages.emit)
+        outcome, join = end_account(accounts, stop, clock_ms, messages.emit, application or "")
         return outcome, [] if join is None else [(control_key(join), msgspec.json.encode(join))]
     outcome, row = join_account(accounts, stop, clock_ms, messages.emit)
     if row is not None:
@@ -140,7 +142,7 @@ def succeed(accounts: Accounts, stop: Entry, clock_ms: int, messages: Messages) 
 
 
 def end_account(
-    accounts: Accounts, stop: Entry, clock_ms: int, emit: Emit
+    accounts: Accounts, stop: Entry, clock_ms: int, emit: Emit, application: str
 ) -> tuple[Merged, JoinAccount | None]:
     """End an account as a merge says that counts now; return what became of it, and what its successor is to take in."""
     record, at_ms = stop.record, stop.at_ms
@@ -154,7 +156,8 @@ def end_account(
     assert value is not None
     policy = accounts.program.policy
     join = JoinAccount(
-        id=identity("join", record.old, record.new, at_ms),
+        id=identity("join", application, record.old, record.new, at_ms),
+        application=application,
         effective_at=min(at_ms + join_delay_ms(policy), OCCURRED_AT_END_MS - 1),
         author=record.author, into=record.new, old=record.old, row=value, layout=describe(accounts.program.layout),
     )  # fmt: skip
