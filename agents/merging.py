@@ -46,7 +46,7 @@ def both(settings: Settings, program: Program, old: str, new: str, at_ms: int) -
     if joins_ms <= erased.until(key) and not erased.is_merged(key):
         raise ConfigError(
             f"{new!r} was erased, and what comes of it up to {instant_text(erased.until(key))} is left out: nothing of {old!r} "
-            "would be kept. Nothing was changed. Give an --at after that, or a NEW that was not erased; erase OLD if that is meant."
+            "would be kept. Nothing was changed. Give an --at after that, or a NEW that was not erased."
         )
     return Pair(ends, goes_on, (old, new), joins_ms)
 
