@@ -1,4 +1,4 @@
-"""Laws of merges: an account that took another one in is as if it had had all events; cuts and crashes change nothing.
+r"""Laws of merges: an account that took another one in is as if it had had all events; cuts and crashes change nothing.
 
 events   a...b..a..b.b..a..|......a...      |: b is merged into a, which takes it in eight minutes later
           \\__ split over two at random      as if all were a's from the start
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -25,7 +25,6 @@ from schemas.topics import Input, Output
 from streams.clock import ENDLESS_MS
 from streams.control import ControlLine
 from streams.decode import instant_ms
-from streams.layout import DAY, Column
 from streams.murmur import partition_of
 from tests.auditor.core import program_of
 from tests.auditor.scenarios import Tree, default_policy, model
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from schemas.records import OutputRecord
+    from streams.layout import Column
     from streams.plan import Program
     from tests.core.conftest import Events
 

@@ -100,7 +100,10 @@ def until_merged(bench: Bench, names: tuple[str, ...], outcomes: set[str], deadl
     """Return the first of the workers that says of a merge or a join that it had one of these outcomes."""
     while True:
         for name in names:
-            metrics = bench.metrics(name)
+            try:
+                metrics = bench.metrics(name)
+            except OSError:  # it is starting
+                continue
             if any(metrics[f'latido_merges_total{{outcome="{outcome}"}}'] for outcome in outcomes):
                 return name
         assert time.time() < deadline_s, f"no worker had {outcomes}"
