@@ -46,7 +46,7 @@ def of_old(*events: Tree, account: str = "old") -> list[Tree]:
 
 
 def joined(mine: list[Tree], theirs: list[Tree], part: Tree, **world: Any) -> Story:
-    """Merge `old` into `acme` at 06:00 of day 12; both are there since day 0, and nothing of the model is too small to be told."""
+    """Merge `old` into `acme` at 06:00 of day 12; both are there since day 0, and every change is told."""
     known = [facts("0 00:00", nps=1), *of_old(facts("0 00:00", nps=1))]
     events = sorted([*known, *mine, *of_old(*theirs)], key=lambda each: each["occurred_at"])
     one = model(part, min_change=0.001, min_coverage=0, hysteresis=0)

@@ -73,6 +73,12 @@ def pairs() -> list[tuple[str, str]]:
     return [(one[0], two[0]), (two[1], two[2]), (one[1], new)]
 
 
+def neighbour(account: str) -> str:
+    """Return an account of the same partition that was not there before."""
+    home = partition_of(account.encode(), PARTITIONS)
+    return next(name for n in range(99) if partition_of((name := f"beside-{n}").encode(), PARTITIONS) == home)
+
+
 class Said:
     """Events beside the recording, produced one at a time, each when it happens."""
 
@@ -182,6 +188,7 @@ def test_merges_through_kills_equal_the_replay_that_makes_the_joins_itself(
         time.sleep(0.5)
     for old, new in merging:
         said.login(new)
+        said.login(neighbour(old))  # so that in the order too what follows comes after the merge
         said.login(old, int(at_s * 1000) - 500)  # late: left out
     said.login(merging[0][0])  # begins anew
     end_ms = time.time_ns() // 1_000_000
