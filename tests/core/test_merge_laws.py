@@ -307,7 +307,7 @@ def moving() -> Program:
 
 @pytest.fixture(scope="module")
 def events() -> Events:
-    return company(seed=11, accounts=len(NAMES), days=DAYS)
+    return company(seed=2, accounts=len(NAMES), days=DAYS)
 
 
 def replayed(program: Program, events: Events, partitions: int) -> tuple[dict[str, list[bytes]], int]:

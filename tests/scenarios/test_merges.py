@@ -132,6 +132,13 @@ def test_users_of_both_are_counted_once() -> None:
     assert at_the_join(joined(mine, theirs, measured("users", 10, window_days=7))) == 30
 
 
+def test_of_who_has_no_users_none_are_added() -> None:
+    mine, theirs = [login("9 12:00", user_id="ana"), login("9 13:00", user_id="bo")], [login("10 12:00")]
+    story = joined(mine, theirs, measured("users", 10, window_days=7))
+    assert at_the_join(story) is None
+    assert story.view["scores"][0]["score"] == 20
+
+
 #   acme used `export` on day 9, old `import` on day 2 and 7: within 7 days both
 def test_a_key_feature_is_used_by_whoever_used_it() -> None:
     features = {"export": ["/export"], "import": ["/import"]}
