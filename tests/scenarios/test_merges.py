@@ -45,12 +45,12 @@ def of_old(*events: Tree, account: str = "old") -> list[Tree]:
     return [each | {"account_id": account} for each in events]
 
 
-def joined(mine: list[Tree], theirs: list[Tree], part: Tree, **world: Any) -> Story:
+def joined(mine: list[Tree], theirs: list[Tree], part: Tree, until: str = "12 07:00", **world: Any) -> Story:
     """Merge `old` into `acme` at 06:00 of day 12; both are there since day 0, and every change is told."""
     known = [facts("0 00:00", nps=1), *of_old(facts("0 00:00", nps=1))]
     events = sorted([*known, *mine, *of_old(*theirs)], key=lambda each: each["occurred_at"])
     one = model(part, min_change=0.001, min_coverage=0, hysteresis=0)
-    return run(*events, until="12 07:00", models=[one], control=[merge("12 06:00")], **world)
+    return run(*events, until=until, models=[one], control=[merge("12 06:00")], **world)
 
 
 def at_the_join(story: Story) -> float | None:
@@ -192,7 +192,7 @@ def test_by_hours_the_rhythm_is_that_of_who_has_more_gaps(hours: tuple[int, ...]
     mine = [login("10 00:00"), login("11 00:00")]
     theirs = [login(f"9 {hour:02}:00") for hour in hours]
     hourly: Tree = SHIPPED["rhythm"] | {"unit": "hour"}
-    story = joined(mine, theirs, measured("rhythm", 100), rhythm=hourly)
+    story = joined(mine, theirs, measured("rhythm", 100), rhythm=hourly, rules={"decline": {}})
     number, total = 0.0, 0.0
     for gap in [4, 4, 4] if usual_of == "theirs" else [24]:
         number, total = hourly["forgetting"] * number + 1, hourly["forgetting"] * total + gap
@@ -288,13 +288,17 @@ def test_kind_and_time_zone_are_those_of_who_goes_on() -> None:
     assert story.view["scores"][0]["band"] == "low"
 
 
-#   In Auckland it is the 13th day already: that visit counts as of the present day
-def test_a_day_that_has_not_come_counts_as_the_present_one() -> None:
+#   In Auckland it is the 13th day already: that visit counts as of the present day, and on the next one it is still there
+@pytest.mark.parametrize("until", ["12 07:00", "13 12:00"])
+def test_a_day_that_has_not_come_counts_as_the_present_one(until: str) -> None:
     theirs = [facts("0 01:00", time_zone="Pacific/Auckland"), login("12 05:00")]
-    story = joined([], theirs, measured("count", 10, source="logins", window_days=7))
-    assert at_the_join(story) == 10
-    behind = joined([], theirs, measured("since_last", 10, source="logins"))
-    assert behind.view["scores"][0]["score"] == 0
+    for feature, score in (("count", 10), ("active_days", 10)):
+        part = measured(feature, 10, source="logins", window_days=7)
+        story = joined([], theirs, part, until)
+        assert at_the_join(story) == score
+        assert story.view["scores"][0]["score"] == score
+    behind = joined([], theirs, measured("since_last", 10, source="logins"), until)
+    assert behind.view["scores"][0]["score"] == (0 if until.startswith("12") else 10)
 
 
 # --- what is told of both ------------------------------------------------------------------------------------------
