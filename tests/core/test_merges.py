@@ -141,6 +141,7 @@ def test_what_the_other_owner_does_not_keep_is_not_known(few: Program, more: Pro
     machine.take(*logins("acme", 0.5, 2.5), until_day=3.2)
     assert heard.merged == [Merged.JOINED if account == "acme" else Merged.RENAMED]
     assert counted(machine, "count logins", account) == (5 if account == "acme" else 3)
+    assert machine.accounts.cells.there[0] == len(machine.there)
     assert unknown(machine, "source page_visits", account) == first_day() + 2
     assert unknown(machine, "active days", account) == first_day() + 2
     assert unknown(machine, "source logins", account) == 0
@@ -199,6 +200,9 @@ def test_a_join_is_taken_in_once_whoever_owns_the_partition(few: Program, crashe
     batch = machine.take(*logins("acme", 3.1))
     assert heard.merged == [Merged.JOINED]
     assert batch.control == [(key, None)]
+    assert b"acme" in {record.key for record in batch.outputs if record.topic is Output.ACCOUNTS}, (
+        "its view goes out at once"
+    )
     log += batch.changelog
     assert dict(log)[b"\0control:4"] is None, "what it told is not kept a second time"
     lines.append(line(5, None, key))
@@ -382,6 +386,17 @@ def test_a_merge_of_what_is_no_account_is_refused(few: Program, field: str, name
     told: dict[str, Any] = merge(3) | {field: name}
     with pytest.raises(StateError, match="is no id of an account"):
         Control(few, 0).take(line(0, told), START_MS, START_MS)
+
+
+def test_what_is_said_of_an_instant_at_which_a_merge_counted_is_late(few: Program) -> None:
+    control, day_3 = Control(few, 0), int(START_MS + 3 * DAY_MS)
+    control.take(line(0, merge(3)), day_3 - 9, day_3 - 9)
+    (entry,) = control.moves()
+    control.moved(entry)
+    later = control.take(line(1, merge(3, "b")), day_3 - 9, day_3 - 9)
+    assert later is not None
+    assert (entry.at_ms, later.at_ms) == (day_3, day_3 + 1)
+    assert control.moves() == [later]
 
 
 def test_a_merge_concerns_the_partition_of_the_one_and_a_join_that_of_the_other(few: Program) -> None:

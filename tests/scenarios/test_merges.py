@@ -241,6 +241,14 @@ def test_a_ticket_that_is_done_makes_room_first() -> None:
     assert at_the_join(story) == 60
 
 
+#   six of acme are open: one of old that is resolved finds no room
+def test_a_ticket_that_is_done_finds_no_room_among_open_ones() -> None:
+    mine = [ticket(f"{day} 12:00", "opened", f"M{day}") for day in range(3, 9)]
+    story = joined(mine, [ticket("9 12:00", "resolved", "O9")], measured("open_tickets", 10))
+    assert at_the_join(story) is None
+    assert story.view["scores"][0]["score"] == 60
+
+
 def test_late_payments_are_those_of_both() -> None:
     mine, theirs = (
         [payment("9 12:00", "due", "A")],
@@ -537,7 +545,7 @@ def test_a_change_of_name_keeps_what_was_held() -> None:
 #   in Madrid the day begins at 23:00 UTC, for acme as for old
 def test_a_change_of_name_keeps_the_zone() -> None:
     events = of_old(facts("0 00:00", time_zone="Europe/Madrid"), login("2 12:00"))
-    story = run(*events, until="16", models=[NPS], rules=CAP, control=[merge("10 06:00")])
+    story = run(*events, until="16", models=[NPS], rules=CAP, control=[merge("12 06:00")])
     assert story.messages == ["12 23:00 firing critical absolute_silence"]
     assert story.alerts[0]["account_id"] == "acme"
 
@@ -545,11 +553,11 @@ def test_a_change_of_name_keeps_the_zone() -> None:
 #   ids of changes go on from the seconds since 1990: acme was there before, and was erased
 def test_no_id_comes_twice_under_a_name_that_was_another_s() -> None:
     events = [
-        facts("0 00:00", nps=10), *of_old(facts("0 00:00", nps=30)), event("facts", "1 00:00", facts={}, erase=True),
+        *(facts(f"0 0{hour}:00", nps=10 + 50 * (hour % 2)) for hour in range(4)), *of_old(facts("0 00:00", nps=30)), event("facts", "1 00:00", facts={}, erase=True),
         facts("40 12:00", nps=60),
     ]  # fmt: skip
     story = run(*events, until="41", models=[NPS], control=[merge("35 06:00")])
     assert story.merged == ["ended", "renamed"]
     ids = [change["change_id"] for change in story.changes]
-    assert len(set(ids)) == len(ids) == 3
+    assert len(set(ids)) == len(ids) == 5
     assert story.scores[-1] == "40 12:00 60 high by fact"
