@@ -16,7 +16,7 @@ from agents.joins import fold_with_joins
 from agents.observer import NullPartitionObserver
 from schemas.control import JoinAccount, content_hash
 from schemas.errors import StateError
-from schemas.reasons import Merged
+from schemas.reasons import EventNote, Merged
 from schemas.topics import Output
 from streams.control import Control, ControlLine
 from streams.effects import make_effects
@@ -68,6 +68,10 @@ class Heard(NullPartitionObserver):
     def __init__(self) -> None:
         self.merged: list[Merged] = []
         self.late: list[str] = []
+        self.notes: dict[EventNote, int] = {}
+
+    def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
+        self.notes |= notes
 
     def on_merged(self, partition: int, outcome: Merged) -> None:
         self.merged.append(outcome)
@@ -228,6 +232,13 @@ def test_a_merge_that_was_committed_does_not_count_again_and_is_known_to_the_nex
     machine.take(*logins("acme", 3.2), *logins("old", 2.5))
     assert (heard.merged, machine.there) == ([], ["acme"])
     assert machine.accounts.erased.is_merged(b"old")
+    assert heard.notes == {EventNote.MERGED: 1}
+    log += machine.take(*logins("old", 3.21)).changelog
+    machine, heard = owner(few, log)
+    machine.take(*logins("old", 2.6))
+    assert (heard.notes, machine.there) == ({EventNote.MERGED: 1}, ["acme", "old"]), (
+        "it began anew, and what is late is still late"
+    )
     machine.take(erasure("old", 3.3))
     assert not machine.accounts.erased.is_merged(b"old")
 

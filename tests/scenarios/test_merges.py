@@ -542,18 +542,19 @@ def test_a_change_of_name_keeps_what_was_held() -> None:
     assert story.alerts[0]["account_id"] == "acme"
 
 
-#   in Madrid the day begins at 23:00 UTC, for acme as for old
+#   in Tokyo the day begins at 15:00 UTC, for acme as for old
 def test_a_change_of_name_keeps_the_zone() -> None:
-    events = of_old(facts("0 00:00", time_zone="Europe/Madrid"), login("2 12:00"))
+    events = of_old(facts("0 00:00", time_zone="Asia/Tokyo"), login("2 12:00"), facts("12 05:00", nps=5))
     story = run(*events, until="16", models=[NPS], rules=CAP, control=[merge("12 06:00")])
-    assert story.messages == ["12 23:00 firing critical absolute_silence"]
+    assert story.messages == ["12 15:00 firing critical absolute_silence"]
     assert story.alerts[0]["account_id"] == "acme"
 
 
 #   ids of changes go on from the seconds since 1990: acme was there before, and was erased
 def test_no_id_comes_twice_under_a_name_that_was_another_s() -> None:
     events = [
-        *(facts(f"0 0{hour}:00", nps=10 + 50 * (hour % 2)) for hour in range(4)), *of_old(facts("0 00:00", nps=30)), event("facts", "1 00:00", facts={}, erase=True),
+        *(facts(f"0 0{hour}:00", nps=10 + 50 * (hour % 2)) for hour in range(4)),
+        *of_old(facts("0 00:00", nps=30)), event("facts", "1 00:00", facts={}, erase=True),
         facts("40 12:00", nps=60),
     ]  # fmt: skip
     story = run(*events, until="41", models=[NPS], control=[merge("35 06:00")])
