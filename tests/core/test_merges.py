@@ -204,8 +204,6 @@ def test_a_join_is_taken_in_once_whoever_owns_the_partition(few: Program, crashe
     batch = machine.take(*logins("acme", 3.1))
     assert heard.merged == [Merged.JOINED]
     assert batch.control == [(key, None)]
-    assert b"acme" in {record.key for record in batch.outputs if record.topic is Output.ACCOUNTS}, (
-        "its view goes out at once"
     )
     log += batch.changelog
     assert dict(log)[b"\0control:4"] is None, "what it told is not kept a second time"
@@ -217,6 +215,17 @@ def test_a_join_is_taken_in_once_whoever_owns_the_partition(few: Program, crashe
         assert heard.merged == []
     assert counted(machine, "count logins", "acme") == 6 + (crashes.count("after") > 0)
     assert batch.rows.key_ends.size
+
+
+def test_the_view_of_who_took_another_in_goes_out_at_once(few: Program) -> None:
+    """Views wait for a minute after the last one else."""
+    key, join = left(few, *logins("old", 0, 1, 2))
+    machine, _ = owner(few)
+    machine.take_control([line(0, join, key)])
+    joins, second = 3 + join_delay_ms(few.policy) / DAY_MS, 1000 / DAY_MS
+    machine.take(*logins("acme", 0.5, joins - 10 * second), until_day=joins - 9 * second)
+    batch = machine.take(*logins("b", joins + second), until_day=joins + 2 * second)
+    assert b"acme" in {record.key for record in batch.outputs if record.topic is Output.ACCOUNTS}
 
 
 def test_a_merge_that_was_committed_does_not_count_again_and_is_known_to_the_next_owner(few: Program) -> None:

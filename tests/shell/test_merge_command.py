@@ -36,7 +36,7 @@ class Application:
     """One whose account table holds `old`, `acme` with an open alert, and that `gone` was erased."""
 
     def __init__(self, kafka: KafkaServer, program: Program) -> None:
-        self.named = {
+        self.named: dict[str, Any] = {
             "broker": kafka.broker,
             "topic_prefix": f"t{uuid.uuid4().hex[:8]}-",
             "application_id": "app",
