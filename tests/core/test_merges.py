@@ -204,7 +204,6 @@ def test_a_join_is_taken_in_once_whoever_owns_the_partition(few: Program, crashe
     batch = machine.take(*logins("acme", 3.1))
     assert heard.merged == [Merged.JOINED]
     assert batch.control == [(key, None)]
-    )
     log += batch.changelog
     assert dict(log)[b"\0control:4"] is None, "what it told is not kept a second time"
     lines.append(line(5, None, key))
