@@ -168,9 +168,20 @@ def test_who_took_another_in_is_as_if_it_had_had_all_events(seed: int) -> None:
     events = list(history(rng, days))
     share = [0.5, 0.1, 0.9][seed % 3]
     sides = {case: rng.choice(["a", "b"]) for case in range(4)}
-    names = {
-        each["event_id"]: sides[each["by"]] if "by" in each else "ab"[rng.random() < share] for each in events
-    }
+    alone = (0, 4) if seed % 2 else (days - 4, days)  # at the beginning, or at the end, only one has events
+
+    def name_of(each: Tree) -> str:
+        if "by" in each:
+            return sides[each["by"]]
+        is_alone = alone[0] <= (each["occurred_at"] - START_MS) // DAY_MS < alone[1]
+        return "b" if is_alone or rng.random() < share else "a"
+
+    events = [
+        each
+        for each in events
+        if "by" not in each or not alone[0] <= (each["occurred_at"] - START_MS) // DAY_MS < alone[1]
+    ]
+    names = {each["event_id"]: name_of(each) for each in events}
     end_ms = START_MS + days * DAY_MS + DAY_MS // 2
     control = topic(merge(START_MS + days * DAY_MS + 1, "b", "a"))
     found: list[Partition] = []
