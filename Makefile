@@ -68,7 +68,7 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format
 
 # Where every branch of the core is taken at the least cost; all others run without measuring.
-COVERING := tests/core tests/contracts tests/models tests/fuzz tests/auditor/test_rulings.py tests/auditor/test_records.py
+COVERING := tests/core tests/contracts tests/models tests/fuzz tests/auditor/test_rulings.py tests/auditor/test_records.py tests/scenarios/test_merges.py
 
 coverage: $(VENV)/.dev ## Run the tests that must take every branch of the core, and measure it
 	$(BIN)/python -m pytest $(PARALLEL) $(COVERING) $(EDGES) --cov --cov-report=term

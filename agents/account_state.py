@@ -17,6 +17,7 @@ from agents.topics import check_topics
 from schemas.errors import AccountError
 from schemas.topics import INPUT_TOPICS
 from streams.control import CONTROL
+from streams.erased import ERASED
 from streams.layout import NOW, UNSET
 from streams.merge import POSITION
 from streams.murmur import partition_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from agents.settings import Settings
     from schemas.topics import Input
+    from streams.erased import Erased
     from streams.plan import Program
 
 Pair = tuple[bytes, bytes | None]
@@ -83,23 +85,36 @@ def from_changelog(settings: Settings, program: Program, account: str) -> Accoun
         TopicsError: topics are missing or do not fit.
         BrokerError: the broker does not answer.
     """
-    partitions = check_topics(settings)
-    key = account.encode("utf-8", "surrogatepass")
-    partition = partition_of(key, partitions)
-    topic, latest = settings.changelog, _Found(key)
-    asyncio.run(read_changelog(Connection(settings.broker), topic, [partition], latest))
-    found = latest.latest
-    if found.get(key) is None:
+    state, _ = standing(settings, program, account)
+    if state is None:
+        partitions = check_topics(settings)
+        partition = partition_of(account.encode("utf-8", "surrogatepass"), partitions)
         raise AccountError(
-            f"account {account!r} is not in the account table ({topic}, partition {partition} of {partitions}). "
+            f"account {account!r} is not in the account table ({settings.changelog}, partition {partition} of {partitions}). "
             "Check the id, letter by letter, and LATIDO_APPLICATION_ID and LATIDO_TOPIC_PREFIX; a worker must have taken "
             "an event of it."
         )
-    whole = _loaded(program, partition, partitions, list(found.items()))
+    return state
+
+
+def standing(settings: Settings, program: Program, account: str) -> tuple[AccountState | None, Erased]:
+    """Return an account as the workers have committed it, None if it is not there, and what is remembered of its end.
+
+    Raises:
+        StateError, TopicsError, BrokerError: as ``from_changelog``.
+    """
+    partitions = check_topics(settings)
+    key = account.encode("utf-8", "surrogatepass")
+    partition, latest = partition_of(key, partitions), _Found(key)
+    asyncio.run(read_changelog(Connection(settings.broker), settings.changelog, [partition], latest))
+    whole = _loaded(program, partition, partitions, list(latest.latest.items()))
+    erased = whole.accounts.erased
+    if latest.latest.get(key) is None:
+        return None, erased
     now_ms = max(time.time_ns() // 1_000_000, int(whole.accounts.cells.i64[0, NOW]))
     (record,) = whole.accounts.packed(np.array([0])).pairs()
     in_force = whole.accounts.program
-    return AccountState(in_force, account, partition, partitions, record, now_ms, whole.halted)
+    return AccountState(in_force, account, partition, partitions, record, now_ms, whole.halted), erased
 
 
 class _Found:
@@ -112,7 +127,7 @@ class _Found:
     def take(self, _partition: int, keys: list[bytes], values: list[bytes | None]) -> None:
         """Take consecutive records."""
         for key, value in zip(keys, values, strict=True):
-            if key in (self._key, META) or key.startswith((LAYOUT, POSITION, CONTROL)):
+            if key in (self._key, META) or key.startswith((LAYOUT, POSITION, CONTROL, ERASED)):
                 self.latest[key] = value
 
 

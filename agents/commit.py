@@ -1,7 +1,7 @@
 """One transaction for rows, outputs, positions and holder keys of all partitions of a worker.
 
     1. begin
-    2. per partition: changelog records, then outputs by topic, as whole batches
+    2. per partition: changelog records, then outputs by topic, then control records, as whole batches
     3. await the future of *every* batch: aiokafka commits what is left of a transaction whose batch failed
     4. end the transaction
 
@@ -20,7 +20,7 @@ from agents.clients import BATCH_BYTES
 from agents.ports import Commit
 from agents.record_batch import RecordBatch, RowRecords
 from schemas.records import NO_ROWS
-from schemas.topics import MIB, Output
+from schemas.topics import CONTROL, MIB, Output
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,6 +45,7 @@ class DeliveryTopics(NamedTuple):
 
     changelog: str
     outputs: Mapping[Output, str]
+    control: str = CONTROL
 
 
 class Committer:
@@ -113,6 +114,9 @@ class Committer:
         await shipment.put_changelog(self._topics.changelog, partition, rows, [*pairs, *marks])
         for topic, records in _by_topic(batch.outputs if batch else ()).items():
             await shipment.put_outputs(self._topics.outputs[topic], partition, records)
+        if batch and batch.control:
+            said: list[Record] = [(key, value, []) for key, value in batch.control]
+            await shipment.put_outputs(self._topics.control, 0, said)
 
 
 def _by_topic(outputs: Iterable[OutputRecord]) -> dict[Output, list[Record]]:

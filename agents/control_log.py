@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RECORDS_MAX: Final = 10_000
 BYTES_MAX: Final = 64 * MIB
 POLL_TIMEOUT_MS: Final = 200
+JOINS: Final = b"join:"
+"""How the keys of joins begin."""
 
 
 class ControlLog:
@@ -40,7 +42,7 @@ class ControlLog:
         Raises:
             StateError: there is more than a worker keeps.
         """
-        self._consumer = await changelog_consumer(self._connection, "read_uncommitted")
+        self._consumer = await changelog_consumer(self._connection, "read_committed")
         self._consumer.assign([self._place])
         self._consumer.seek(self._place, 0)
         end = (await self._consumer.end_offsets([self._place]))[self._place]
@@ -71,10 +73,18 @@ class ControlLog:
         last = {line.key: line.offset for line in lines}
         return [line for line in lines if line.key is None or last[line.key] == line.offset]
 
+    def _forget(self, key: bytes | None) -> None:
+        """Drop a join that was withdrawn, as compaction does: who had to take it in has done so."""
+        self._bytes -= sum(len(line.value or b"") for line in self._lines if line.key == key)
+        self._lines = [line for line in self._lines if line.key != key]
+
     async def _read(self) -> None:
         for records in (await self._consumer.getmany(timeout_ms=POLL_TIMEOUT_MS)).values():
-            self._lines += [ControlLine(record.offset, record.key, record.value) for record in records]
-            self._bytes += sum(len(record.value or b"") for record in records)
+            for record in records:
+                if record.value is None and (record.key or b"").startswith(JOINS):
+                    self._forget(record.key)
+                self._lines.append(ControlLine(record.offset, record.key, record.value))
+                self._bytes += len(record.value or b"")
         if len(self._lines) > RECORDS_MAX or self._bytes > BYTES_MAX:
             raise StateError(
                 f"topic {self._place.topic} has {len(self._lines)} records of {self._bytes} bytes; a worker keeps "

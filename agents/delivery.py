@@ -110,7 +110,8 @@ class Delivery:
         memo.write_text(transactional_id)
         changelog = settings.topic_prefix + changelog_topic(settings.application_id).name
         outputs = {output: settings.topic_prefix + spec.name for output, spec in OUTPUT_TOPICS.items()}
-        topics, compression = DeliveryTopics(changelog, outputs), settings.connection.compression
+        control, compression = settings.topic_prefix + CONTROL, settings.connection.compression
+        topics = DeliveryTopics(changelog, outputs, control)
         self._committer = Committer(producer, topics, self._observer, compression)
         self._ownership = Ownership(
             transactional_id,
@@ -122,7 +123,7 @@ class Delivery:
             snapshots=self._snapshots(),
         )
         rate = settings.max_events_per_s
-        self._control = ControlLog(settings.connection, settings.topic_prefix + CONTROL)
+        self._control = ControlLog(settings.connection, control)
         await self._control.start()
         self.drive = Drive(
             self._ownership,

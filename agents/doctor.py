@@ -81,9 +81,9 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 def _permissions(settings: Settings, present: Container[str]) -> Finding:
     changelog = changelog_topic(settings.application_id).name
-    wanted = {name: {AclOperation.READ} for name in [*(spec.name for spec in INPUT_TOPICS.values()), CONTROL]}
+    wanted = {name: {AclOperation.READ} for name in (spec.name for spec in INPUT_TOPICS.values())}
     wanted |= {spec.name: {AclOperation.WRITE} for spec in OUTPUT_TOPICS.values()}
-    wanted[changelog] = {AclOperation.READ, AclOperation.WRITE}
+    wanted |= {name: {AclOperation.READ, AclOperation.WRITE} for name in (changelog, CONTROL)}
     prefix = settings.topic_prefix
     names = {prefix + name: those for name, those in wanted.items() if prefix + name in present}
     if not names:
@@ -106,7 +106,9 @@ def _permissions(settings: Settings, present: Container[str]) -> Finding:
         )
     if unknown:
         return Finding("permissions", Verdict.UNKNOWN, f"not told of {', '.join(unknown)}")
-    return Finding("permissions", Verdict.OK, "inputs may be read, outputs and account table written")
+    return Finding(
+        "permissions", Verdict.OK, "inputs may be read, outputs, control and account table written"
+    )
 
 
 def _transactions(settings: Settings) -> Finding:

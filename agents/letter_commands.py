@@ -175,7 +175,8 @@ def _why(verdict: Verdict) -> str:
     if judged is None:
         return "cannot be judged"
     if judged.reason is None:
-        return "erased" if EventNote.ERASED in judged.notes else "taken already"
+        left_out = (note for note in (EventNote.ERASED, EventNote.MERGED) if note in judged.notes)
+        return next(map(str, left_out), "taken already")
     return str(judged.reason)
 
 

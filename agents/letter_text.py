@@ -217,6 +217,7 @@ def letter_text(letter: Letter, value: bytes, original_ms: int | None, *, retrie
 MEANING: Final = {
     EventNote.DUPLICATE: "its event was taken already (its id or natural key is remembered), so it would change nothing",
     EventNote.ERASED: "its account was erased, and what happened before that is left out, so it would change nothing",
+    EventNote.MERGED: "its account was merged into another one, and what happened before that is left out",
     EventNote.TOO_LATE: "older than a window that is kept: what is beyond it is not counted",
     EventNote.LATE_FOR_RHYTHM: "older than the account's last activity: it is counted, the rhythm (of silence) leaves it out",
     EventNote.FUTURE_CLAMPED: "it was of the future when its record came: it counts as of then",

@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 
 from schemas.control import CONTROL_KINDS
-from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status
+from schemas.reasons import EventNote, Merged, RejectReason, Rule, SnapshotRefusal, Status
 from schemas.topics import INPUT_TOPICS, Input
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ RULE: Final = Label("reason", tuple(rule.label for rule in Rule))
 REFUSAL: Final = Label("reason", tuple(SnapshotRefusal))
 STATUS: Final = Label("status", tuple(Status))
 KIND: Final = Label("kind", CONTROL_KINDS)
+OUTCOME: Final = Label("outcome", tuple(Merged))
 
 METRICS: Final = (
     Metric("clock_behind_seconds", "gauge", "seconds", (PARTITION,), "wall time minus the partition's clock"),
@@ -107,12 +108,9 @@ METRICS: Final = (
     Metric(
         "alerts_dropped", "counter", "episodes", (), "of those the ones that were over before they were sent"
     ),
-    Metric(
-        "control_records", "counter", "records", (KIND,), "control records taken, once for each partition"
-    ),
-    Metric(
-        "control_late", "counter", "records", (KIND,), "of those the ones that came after their effective_at"
-    ),
+    Metric("control_records", "counter", "records", (KIND,), "control records taken, for each partition"),
+    Metric("control_late", "counter", "records", (KIND,), "of those the ones after their effective_at"),
+    Metric("merges", "counter", "records", (OUTCOME,), "what became of merges and joins of accounts"),
     Metric("commits", "counter", "transactions", (), "transactions committed"),
     Metric("commit_seconds", "histogram", "seconds", (), "duration of a transaction"),
     Metric("commit_bytes", "counter", "bytes", (), "bytes of records committed"),
@@ -231,6 +229,10 @@ class Metrics:
             self.gauge(
                 "stalled_partitions", sum(topic in stalled for stalled in self._stalled.values()), spec.name
             )
+
+    def on_merged(self, partition: int, outcome: Merged) -> None:  # noqa: ARG002
+        """Count what became of a merge or a join."""
+        self._add("merges", 1, outcome)
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:  # noqa: ARG002
         """Count a control record."""

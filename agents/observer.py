@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.reasons import EventNote, RejectReason
+    from schemas.reasons import EventNote, Merged, RejectReason
     from schemas.topics import Input
     from streams.brake import Tally
     from streams.notices import Notice
@@ -66,6 +66,9 @@ class PartitionObserver(Protocol):
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
         """A control record was taken; ``late``: it came after the instant from which it was meant to count."""
 
+    def on_merged(self, partition: int, outcome: Merged) -> None:
+        """An account was to end by a merge or to take one in that has: that is what became of it."""
+
     def on_state(self, partition: int, state: PartitionState) -> None:
         """A batch was drained: that is how it stands."""
 
@@ -97,6 +100,9 @@ class NullPartitionObserver:
         """Ignore it."""
 
     def on_control(self, partition: int, kind: str, *, late: bool) -> None:
+        """Ignore it."""
+
+    def on_merged(self, partition: int, outcome: Merged) -> None:
         """Ignore it."""
 
     def on_state(self, partition: int, state: PartitionState) -> None:

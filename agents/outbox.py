@@ -36,6 +36,17 @@ class Outbox:
         self._partition, self._observer = partition, observer
         self._records: list[OutputRecord] = []
         self._urgent: set[int] = set()
+        self._control: list[tuple[bytes, bytes | None]] = []
+
+    def say(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Send control records, (key, value); None withdraws what was written under the key."""
+        self._control += records
+        self.size += sum(len(value or b"") for _, value in records)
+
+    def take_control(self) -> list[tuple[bytes, bytes | None]]:
+        """Hand out the control records since the last call."""
+        records, self._control = self._control, []
+        return records
 
     def put(self, records: Sequence[OutputRecord]) -> None:
         """Send records that nothing holds back."""

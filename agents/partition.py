@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from agents.beside import CLOCK, LAYOUT, META, RESERVED, Beside, Part
 from agents.dead_letter import add_refusals, dead_letter
 from agents.observer import NullPartitionObserver, PartitionObserver, PartitionState
 from agents.outbox import Outbox
+from agents.reading import Reading
 from agents.report import report
-from schemas.control import kind_of
+from schemas.control import ActivatePolicy, kind_of
 from schemas.reasons import EventNote
 from schemas.records import Batch, Snapshot
 from streams.accounts import Accounts
@@ -19,9 +18,9 @@ from streams.brake import BRAKE
 from streams.cells import WRITTEN
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
-from streams.decode import Decoder, Place, instant_ms
+from streams.decode import Place, instant_ms
 from streams.erased import ERASED
-from streams.events import EVENT_OFFSET, EVENT_TIME, no_events
+from streams.events import no_events
 from streams.inflow import INFLOW, Inflow
 from streams.intervals import reasons_waiting
 from streams.memory import PREFIX, Memory
@@ -29,6 +28,7 @@ from streams.merge import POSITION, Merge, Progress, Taken, position_record, rea
 from streams.messages import Messages
 from streams.plan import IN_FORCE_FROM
 from streams.saved import saved_state
+from streams.succession import succeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,15 +53,15 @@ class Partition:
         partitions: int,
         observer: PartitionObserver | None = None,
         keyed: bool = True,
+        application: str | None = None,
     ) -> None:
         self.partition = partition
         self.accounts = Accounts(program)
         self.merge = Merge(program.policy.grace_s * 1000)
-        self.control = Control(program, partition)
+        self.control = Control(program, partition, partitions, application)
         self._place = Place(partition, partitions, keyed)
-        self._decoder = Decoder(program, self.accounts, self._place)
-        self._policies: list[Entry] = []  # those to come, and their decoders by offset
-        self._decoders: dict[int, Decoder] = {}
+        self._reading = Reading(program, self.accounts, self._place)
+        self._stops: list[Entry] = []  # policies, merges and joins to come, in their order
         self._memory = Memory()
         self._observer = observer or NullPartitionObserver()
         self.outbox = Outbox(partition, self._observer)
@@ -109,22 +109,8 @@ class Partition:
 
     def offer(self, topic: Input, chunk: Chunk) -> None:
         """Take a chunk that continues where the last one of its input ended; as ``take_control`` at a policy's instant."""
-        queue = self.merge.queues[topic]
-        passed = sum(entry.at_ms <= queue.offered_ms for entry in self._policies)
-        decoder = self._decoder_of(self._policies[passed - 1]) if passed else self._decoder
-        decoded = decoder.decode(topic, chunk)
-        if passed < len(self._policies):
-            from_ms = self._policies[passed].at_ms
-            past = decoded.columns[decoded.columns[:, EVENT_TIME] >= from_ms, EVENT_OFFSET]
-            if len(past):
-                place = int(np.searchsorted(chunk.offsets, past[0]))
-                if place:
-                    self._queue(topic, decoder.decode(topic, chunk.part(0, place)), int(past[0]) - 1)
-                if not queue.halting:
-                    queue.raise_to(from_ms)
-                    self.offer(topic, chunk.part(place, len(chunk.offsets)))
-                return
-        self._queue(topic, decoded, int(chunk.offsets[-1]))
+        for decoded, last_offset in self._reading.parts(chunk, self.merge.queues[topic]):
+            self._queue(topic, decoded, last_offset)
 
     def _queue(self, topic: Input, decoded: Decoded, last_offset: int) -> None:
         queue = self.merge.queues[topic]
@@ -135,12 +121,6 @@ class Partition:
             self._observer.on_step(self.partition, {}, [(topic, reject.reason) for reject in passed])
         if decoded.notes:
             self._observer.on_notes(self.partition, decoded.notes)
-
-    def _decoder_of(self, entry: Entry) -> Decoder:
-        if entry.offset not in self._decoders:
-            program = self.control.program_of(entry)
-            self._decoders[entry.offset] = Decoder(program, self.accounts, self._place)
-        return self._decoders[entry.offset]
 
     def end_reached(self, topic: Input, at_ms: int) -> None:
         """Hear that at wall time ``at_ms`` the input had nothing beyond what was offered."""
@@ -158,7 +138,7 @@ class Partition:
     def step(self, rows_max: int) -> int:
         """Merge and advance up to ``rows_max`` events, then fire what is due by the clock, in bounded steps."""
         if self._adopting or self.merge.has_come_to_stop():
-            self._change_policy()
+            self._come_to_stop()
             return 0
         before, clock_before = self.merge.largest_ms, self.merge.clock_ms
         taken = self.merge.take(rows_max)
@@ -191,7 +171,7 @@ class Partition:
         clock_ms = self.merge.clock_ms
         while self._adopting or self.merge.stop_ms <= clock_ms:
             self.merge.clock_ms = min(clock_ms, self.merge.stop_ms - 1)
-            self._change_policy()
+            self._come_to_stop()
         self.merge.clock_ms = clock_ms
         self._heard(self.inflow.reach(clock_ms))
         messages = self._messages()
@@ -247,8 +227,10 @@ class Partition:
         mutes = self.control.mutes()
         self.accounts.mute(mutes)
         self.outbox.brake.mute(mutes)
-        self._policies = self.control.to_come()
-        self.merge.stop_ms = self._policies[0].at_ms if self._policies else ENDLESS_MS
+        policies = self.control.to_come()
+        self._reading.follow(policies, self.control.program_of)
+        self._stops = sorted([*policies, *self.control.moves()])
+        self.merge.stop_ms = self._stops[0].at_ms if self._stops else ENDLESS_MS
         going_on = {}
         for topic, queue in self.merge.queues.items():
             queue.goes_on = self.control.goes_on(topic)
@@ -256,8 +238,8 @@ class Partition:
                 going_on[topic] = queue.offered + 1
         return going_on
 
-    def _change_policy(self) -> None:
-        """Do a bounded step of a change of policy: fire what is due, let the next one take hold, let accounts adopt it."""
+    def _come_to_stop(self) -> None:
+        """Do a bounded step: fire what is due, let the next policy take hold, or accounts adopt it, or merge or join some."""
         self._sweeping = True
         messages, control = self._messages(), self.control
         if self._adopting:
@@ -272,14 +254,28 @@ class Partition:
             if self.accounts.sweep(self.merge.clock_ms, SWEEP_ROWS, 0, messages.emit):
                 self._tell(messages)
                 self._settle()
-                messages = self._messages()
-                control.take_hold(self._policies[0], self.merge.clock_ms)
-                unwritten = self.accounts.unwritten()
-                self._use(control.program)
-                self._settle()  # without a brake nothing waits from here on
-                self.accounts.cells.changed[unwritten] |= WRITTEN
-                self._adopting = True
+                messages, stop = self._messages(), self._stops[0]
+                if isinstance(stop.record, ActivatePolicy):
+                    self._take_hold(stop)
+                else:
+                    self._move(stop, messages)
         self._tell(messages)
+
+    def _take_hold(self, stop: Entry) -> None:
+        self.control.take_hold(stop, self.merge.clock_ms)
+        unwritten = self.accounts.unwritten()
+        self._use(self.control.program)
+        self._settle()  # without a brake nothing waits from here on
+        self.accounts.cells.changed[unwritten] |= WRITTEN
+        self._adopting = True
+
+    def _move(self, stop: Entry, messages: Messages) -> None:
+        """Let a merge or a join count."""
+        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages, self.control.application)
+        self.outbox.say(said)
+        self.control.moved(stop)
+        self._follow()
+        self._observer.on_merged(self.partition, outcome)
 
     def _use(self, program: Program) -> None:
         """Go on under a program, with the same accounts in the same rows."""
@@ -288,7 +284,7 @@ class Partition:
         self.inflow.follow(program.policy, int(program.plan.scalars[IN_FORCE_FROM]))
         self._heard(changed=True)  # first: what is due follows from how long silences waited
         self.accounts.loaded()
-        self._decoder, self._decoders = Decoder(program, self.accounts, self._place), {}
+        self._reading = Reading(program, self.accounts, self._place)
         self.merge.grace_ms = program.policy.grace_s * 1000
         self._follow()
         self._waiting = reasons_waiting(self.accounts)
@@ -320,7 +316,7 @@ class Partition:
         )  # fmt: skip
         self._observer.on_state(self.partition, state)
         offsets = {topic: progress.offset for topic, progress in positions.items() if progress.offset >= 0}
-        return Batch(self.partition, records, outputs, offsets, events, rows)
+        return Batch(self.partition, records, outputs, offsets, events, rows, self.outbox.take_control())
 
     # -- recovery -----------------------------------------------------------------------------------------------
 

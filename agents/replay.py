@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from agents.joins import fold_with_joins
 from agents.partition import Partition
 from agents.recorded import Reader, deal
 from schemas.errors import ConfigError
@@ -23,8 +24,10 @@ from streams.views import view_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from agents.joins import Pair
     from agents.recorded import LinePlace, Spool
     from schemas.records import OutputRecord
+    from streams.control import ControlLine
     from streams.decode import Refused
     from streams.plan import Program
 
@@ -70,30 +73,45 @@ def replay_files(
         raise ConfigError(
             f"the folder {str(out)!r} cannot be made ({error.strerror}). Give --out a folder that can be written to."
         ) from error
-    outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
-
-    def collect(record: OutputRecord) -> None:
-        _collect(outputs, record)
+    unrouted: list[tuple[Any, bytes]] = []
+    told: dict[int, _Told] = {}
 
     def refuse(place: LinePlace, text: bytes, refused: Refused) -> None:
-        outputs[Output.DEAD_LETTERS].append(_unroutable(place.number, text, refused))
+        unrouted.append(_unroutable(place.number, text, refused))
 
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
         recording = deal(files, partitions, Path(folder), stack, refuse)
-        events = 0
-        for partition in range(partitions):
+
+        def fold_one(partition: int, control: Sequence[ControlLine]) -> list[Pair]:
             machine = Partition(program, partition=partition, partitions=partitions, keyed=False)
-            machine.take_control(recording.control)
-            events += sum(fold(machine, recording.of(partition), until_ms, collect))
-            finish(machine, until_ms, collect)
-            for record in view_records(machine.accounts, machine.accounts.existing()):
-                collect(record)
-    for output, records in outputs.items():
+            machine.take_control(control)
+            told[partition] = one = _Told(machine, recording.of(partition), until_ms)
+            return one.said
+
+        fold_with_joins(recording.control, partitions, fold_one)
+    written = {}
+    for output, file in OUTPUT_FILES.items():
+        records = [record for one in told.values() for record in one.outputs[output]]
+        records += unrouted if output is Output.DEAD_LETTERS else []
         records.sort(key=lambda record: record[0])
-        (out / OUTPUT_FILES[output]).write_bytes(b"".join(line + b"\n" for _, line in records))
-    return Summary(
-        recording.lines, events, {OUTPUT_FILES[output]: len(records) for output, records in outputs.items()}
-    )
+        (out / file).write_bytes(b"".join(line + b"\n" for _, line in records))
+        written[file] = len(records)
+    return Summary(recording.lines, sum(one.events for one in told.values()), written)
+
+
+class _Told:
+    """What comes out of a partition that is folded to its end: outputs, each to be sorted by what stands before it."""
+
+    def __init__(self, machine: Partition, spools: Mapping[Input, Spool], until_ms: int | None) -> None:
+        self.outputs: dict[Output, list[tuple[Any, bytes]]] = {output: [] for output in Output}
+        self.said: list[Pair] = []
+        self.events = sum(fold(machine, spools, until_ms, self._collect, self.said))
+        finish(machine, until_ms, self._collect, self.said)
+        for record in view_records(machine.accounts, machine.accounts.existing()):
+            self._collect(record)
+
+    def _collect(self, record: OutputRecord) -> None:
+        _collect(self.outputs, record)
 
 
 def fold_files(files: Sequence[Path], program: Program) -> Partition:
@@ -102,14 +120,22 @@ def fold_files(files: Sequence[Path], program: Program) -> Partition:
     Raises:
         ConfigError: a file cannot be read.
     """
-    machine = Partition(program, partition=0, partitions=1, keyed=False)
     with TemporaryDirectory(prefix="latido-replay-") as folder, ExitStack() as stack:
         recording = deal(files, 1, Path(folder), stack, _drop)
-        machine.take_control(recording.control)
-        for _ in fold(machine, recording.of(0), None, _drop):
-            pass
-        finish(machine, None, _drop)
-    return machine
+        machines: list[Partition] = []
+
+        def fold_one(_: int, control: Sequence[ControlLine]) -> list[Pair]:
+            machine = Partition(program, partition=0, partitions=1, keyed=False)
+            said: list[Pair] = []
+            machine.take_control(control)
+            for _ in fold(machine, recording.of(0), None, _drop, said):
+                pass
+            finish(machine, None, _drop, said)
+            machines[:] = [machine]
+            return said
+
+        fold_with_joins(recording.control, 1, fold_one)
+    return machines[0]
 
 
 def fold(
@@ -117,10 +143,11 @@ def fold(
     spools: Mapping[Input, Spool],
     until_ms: int | None,
     emit: Callable[[OutputRecord], None],
+    said: list[Pair],
 ) -> Iterator[int]:
     """Fold recorded events into a partition up to ``until_ms``; yield after each step how many it took.
 
-    What goes out is given to ``emit``, but for views.
+    What goes out is given to ``emit``, but for views; control records are added to ``said``.
     """
     machine.merge.until_ms = ENDLESS_MS if until_ms is None else until_ms
     readers = {topic: Reader(spool) for topic, spool in spools.items()}
@@ -132,27 +159,30 @@ def fold(
         yield taken
         if machine.due_now():
             continue
-        _flush(machine, emit)
+        _flush(machine, emit, said)
         if taken:
             continue
         if not _feed(machine, readers):
             return
 
 
-def finish(machine: Partition, clock_ms: int | None, emit: Callable[[OutputRecord], None]) -> None:
+def finish(
+    machine: Partition, clock_ms: int | None, emit: Callable[[OutputRecord], None], said: list[Pair]
+) -> None:
     """Move the clock of a partition of which nothing is left, and fire what is due.
 
     Args:
         machine: the partition.
         clock_ms: where the clock moves; None is the largest time it took, minus the grace. A halted partition's stands still.
         emit: gets what goes out, but for views.
+        said: gets the control records.
     """
     if machine.halted is None:
         largest = machine.merge.largest_ms
         last = largest - machine.grace_ms if largest > NEVER_MS else NEVER_MS
         machine.merge.clock_ms = max(machine.merge.clock_ms, last if clock_ms is None else clock_ms)
     machine.sweep_all()
-    _flush(machine, emit)
+    _flush(machine, emit, said)
 
 
 def _drop(*_: object) -> None:
@@ -194,8 +224,10 @@ def _feed(machine: Partition, readers: dict[Input, Reader]) -> bool:
     return fed
 
 
-def _flush(machine: Partition, emit: Callable[[OutputRecord], None]) -> None:
-    for record in machine.drain().outputs:
+def _flush(machine: Partition, emit: Callable[[OutputRecord], None], said: list[Pair]) -> None:
+    batch = machine.drain()
+    said += batch.control
+    for record in batch.outputs:
         if record.topic is not Output.ACCOUNTS:
             emit(record)
 

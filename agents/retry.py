@@ -54,7 +54,7 @@ class Record(NamedTuple):
     original: bool
 
 
-IN_VAIN: Final = frozenset((EventNote.DUPLICATE, EventNote.ERASED))
+IN_VAIN: Final = frozenset((EventNote.DUPLICATE, EventNote.ERASED, EventNote.MERGED))
 """An event of which this is told changes nothing; one of an erased account would only be personal data once more."""
 
 

@@ -64,7 +64,13 @@ async def run_worker(settings: Settings, *, mock: bool = False, fence: Fence | N
             changelog_identity=identity,
             ready_behind_s=program.policy.grace_s + READY_BEHIND_S,
         ),
-        lambda partition: Partition(program, partition=partition, partitions=partitions, observer=metrics),
+        lambda partition: Partition(
+            program,
+            partition=partition,
+            partitions=partitions,
+            observer=metrics,
+            application=settings.application_id,
+        ),
         observer=metrics,
         fence=fence,
     )

@@ -30,7 +30,7 @@ from agents.replay import finish, fold
 from agents.seed_report import Report
 from agents.seed_target import Hold, first_unfolded, require_fresh
 from agents.topics import check_topics
-from schemas.control import GoLive, control_key
+from schemas.control import GoLive, JoinAccount, control_key
 from schemas.errors import ConfigError
 from schemas.events import OCCURRED_AT_END_MS
 from schemas.reasons import RejectReason
@@ -196,17 +196,21 @@ class _Seeding(NamedTuple):
         """Fold the history of a partition and keep what is to be written."""
         emit = self.rejects.of(self.recording, number)
         machine = Partition(
-            self.program, partition=number, partitions=len(self.kept), observer=report, keyed=False
-        )
+            self.program, partition=number, partitions=len(self.kept), observer=report, keyed=False,
+            application=self.settings.application_id,
+        )  # fmt: skip
         machine.take_control(control)
-        yield from fold(machine, self.recording.of(number), self.cut_ms, emit)
+        said: list[Pair] = []
+        yield from fold(machine, self.recording.of(number), self.cut_ms, emit, said)
         if machine.halted is not None:
             name = INPUT_TOPICS[machine.halted].name
             raise ConfigError(
                 f"{HALT_AFTER} rejects in a row of {name} (partition {number}) halt it, the last is {self.rejects.last[name]}. "
                 "Nothing was seeded. Mend those lines or leave them out; --rejects FILE writes them down."
             )
-        finish(machine, self.cut_ms - machine.grace_ms, emit)
+        finish(machine, self.cut_ms - machine.grace_ms, emit, said)
+        if said:
+            raise _merged_before(said)
         rows = machine.accounts.existing()
         machine.accounts.cells.u8[rows, VIEW_DUE] = 1
         report.add(machine, rows)
@@ -247,6 +251,16 @@ class _Seeding(NamedTuple):
             )
         name = self.settings.application_id
         return f"Seeded {name!r}. Next: start the workers (`latido worker`). {alerts}"
+
+
+def _merged_before(said: Sequence[Pair]) -> ConfigError:
+    records = [read_control(ControlLine(0, None, value)) for _, value in said if value is not None]
+    names = ", ".join(f"{each.old} into {each.into}" for each in records if isinstance(each, JoinAccount))
+    return ConfigError(
+        f"the topic {CONTROL} merges accounts before the cut ({names or 'a join counts there'}), and a seed follows no merge. "
+        "Nothing was seeded. Name the events of those accounts in the files as the other's, and withdraw these records (write "
+        "records of their keys without values)."
+    )
 
 
 def _first(rejects: Rejects) -> str:

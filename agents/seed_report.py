@@ -30,6 +30,7 @@ NOTES: Final = {
     EventNote.UNKNOWN_VALUE: "of an unknown action or status, taken as `other`",
     EventNote.AMOUNT_LEFT_OUT: "with an amount in another currency or none, not summed",
     EventNote.ERASED: "of erased accounts, from before that, left out",
+    EventNote.MERGED: "of merged accounts, from before that, left out",
 }
 
 

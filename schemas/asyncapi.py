@@ -129,9 +129,9 @@ def _sentence(text: str) -> str:
 
 def _operations() -> Tree:
     read = {f"receive-{spec.name}": _operation("receive", spec.name) for spec in INPUT_TOPICS.values()}
-    read[f"receive-{CONTROL_CHANNEL}"] = _operation("receive", CONTROL_CHANNEL)
     written = {f"send-{spec.name}": _operation("send", spec.name) for spec in OUTPUT_TOPICS.values()}
-    recovered = {f"{action}-{CHANGELOG}": _operation(action, CHANGELOG) for action in ("receive", "send")}
+    both = ((action, channel) for channel in (CONTROL_CHANNEL, CHANGELOG) for action in ("receive", "send"))
+    recovered = {f"{action}-{channel}": _operation(action, channel) for action, channel in both}
     return {**read, **written, **recovered}
 
 

@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from schemas.events import Instant
 from schemas.wire import InputName
@@ -69,9 +69,31 @@ class SkipInput(_Control, tag="skip_input"):
     to_offset: Offset
 
 
-ControlRecord = Pause | Resume | GoLive | ActivatePolicy | ResumeInput | SkipInput
+class MergeAccounts(_Control, tag="merge"):
+    """The account ``old`` ends, and what is kept of it is joined to ``new``, which it becomes if there is none."""
+
+    old: str
+    new: str
+
+
+class JoinAccount(_Control, tag="join"):
+    """What was kept of an account as a merge ended it, for the owner of another one; workers of ``application`` write it.
+
+    ``row`` is its changelog value, ``layout`` the description of that value's layout.
+    """
+
+    application: str
+    into: str
+    old: str = field(name="from")
+    row: bytes
+    layout: bytes
+
+
+ControlRecord = (
+    Pause | Resume | GoLive | ActivatePolicy | ResumeInput | SkipInput | MergeAccounts | JoinAccount
+)
 CONTROL_TYPES: Final[tuple[type[ControlRecord], ...]] = (
-    Pause, Resume, GoLive, ActivatePolicy, ResumeInput, SkipInput,
+    Pause, Resume, GoLive, ActivatePolicy, ResumeInput, SkipInput, MergeAccounts, JoinAccount,
 )  # fmt: skip
 CONTROL_KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in CONTROL_TYPES)
 
@@ -79,6 +101,13 @@ CONTROL_KINDS: Final = tuple(str(kind.__struct_config__.tag) for kind in CONTROL
 def kind_of(record: ControlRecord) -> str:
     """Return the kind of a record."""
     return str(record.__struct_config__.tag)
+
+
+def accounts_of(record: ControlRecord) -> tuple[str, ...]:
+    """Return the accounts that a record names."""
+    if isinstance(record, MergeAccounts):
+        return record.old, record.new
+    return (record.old, record.into) if isinstance(record, JoinAccount) else ()
 
 
 def control_key(record: ControlRecord) -> bytes:

@@ -111,3 +111,9 @@ OCCURRED_AT_MIN_MS: Final = 631_152_000_000
 """1990-01-01 UTC."""
 OCCURRED_AT_END_MS: Final = 4_102_444_800_000
 """2100-01-01 UTC, exclusive."""
+
+
+def is_account_id(name: str) -> bool:
+    """Return whether a text can be the id of an account."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    return 0 < size <= ACCOUNT_ID_BYTES_MAX and all(character >= " " for character in name)

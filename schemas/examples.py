@@ -236,6 +236,7 @@ _POLICY: Final[dict[str, Any]] = {
     "rules": {"silence": {"severity": "warning"}},
 }  # fmt: skip
 _PLACE: Final[dict[str, Any]] = {"input": "logins", "partition": 3, "offset": 81_207}
+_MERGE, _JOIN = "8a52b0d6a1f44f0e9c3f6f0f3b9a1c77", "c2f1d7b58e0b4e6aa4c19d3e7f5a9b10"
 CONTROL_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "Pause": _control("pause", "2026-04-01T06:00:00Z"),
     "Resume": _control("resume", "2026-04-01T06:00:00Z"),
@@ -245,5 +246,15 @@ CONTROL_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     ),
     "ResumeInput": _control("resume_input", "logins 3 81207", **_PLACE),
     "SkipInput": _control("skip_input", "logins 3 81207", **_PLACE, to_offset=90_000),
+    "MergeAccounts": _control("merge", _MERGE, old="acme-trial", new="acme"),
+    "JoinAccount": _control(
+        "join",
+        _JOIN,
+        application="latido",
+        **{"from": "acme-trial"},
+        into="acme",
+        row="3q2+7w==",
+        layout="e30=",
+    ),
 }
 """By the name of the record's type."""

@@ -32,6 +32,7 @@ class EventNote(StrEnum):
     TOO_LATE = "too_late"
     AMOUNT_LEFT_OUT = "amount_left_out"
     ERASED = "erased"
+    MERGED = "merged"
 
 
 class CauseKind(StrEnum):
@@ -116,6 +117,7 @@ class ResolvedBy(StrEnum):
     POLICY = "policy"
     ERASED = "erased"
     RETIRED = "retired"
+    MERGED = "merged"
 
 
 class Missing(StrEnum):
@@ -123,6 +125,18 @@ class Missing(StrEnum):
 
     NO_EVIDENCE = "no_evidence"
     WARMING_UP = "warming_up"
+
+
+class Merged(StrEnum):
+    """What became of a control record that makes two accounts one."""
+
+    ENDED = "ended"
+    NOT_THERE = "not_there"
+    SAME = "same"
+    TOO_LARGE = "too_large"
+    JOINED = "joined"
+    RENAMED = "renamed"
+    ERASED = "erased"
 
 
 class SnapshotRefusal(StrEnum):

@@ -85,7 +85,8 @@ class Batch(NamedTuple):
     """What one partition has to commit since the last drain: all of it in one transaction, or none of it.
 
     ``records`` holds (key, value) pairs of the changelog, a value of ``None`` being a tombstone, ``rows`` those of
-    accounts, which come before them; ``positions`` the last offset of each input that is folded into the rows.
+    accounts, which come before them; ``positions`` the last offset of each input that is folded into the rows; ``control``
+    the records (key, value) of the control topic that say what another partition has to do.
     """
 
     partition: int
@@ -94,6 +95,7 @@ class Batch(NamedTuple):
     positions: dict[Input, int]
     events: int
     rows: PackedRows = NO_ROWS
+    control: Sequence[tuple[bytes, bytes | None]] = ()
 
     @property
     def changelog(self) -> list[tuple[bytes, bytes | None]]:
@@ -103,7 +105,7 @@ class Batch(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Nothing is to be written."""
-        return not (len(self.rows.key_ends) or self.records or self.outputs)
+        return not (len(self.rows.key_ends) or self.records or self.outputs or self.control)
 
 
 class Snapshot(NamedTuple):

@@ -57,6 +57,7 @@ NOTES: Final[dict[EventNote, str]] = {
     EventNote.TOO_LATE: "its day is older than any window: not counted",
     EventNote.AMOUNT_LEFT_OUT: "no amount, or not in the account's first currency: counted, but not in sums",
     EventNote.ERASED: "its account was erased, at its time or shortly before: nothing of it was applied or kept",
+    EventNote.MERGED: "its account was merged into another one, at its time or later: nothing of it was applied or kept",
 }
 RULES: Final[dict[Rule, str]] = {
     Rule.SILENCE: "silent for longer than the account's own rhythm explains, given a yearly budget of false alarms",
@@ -79,7 +80,7 @@ CAUSES: Final[dict[CauseKind, str]] = {
     CauseKind.FACT: "an event of account-facts",
     CauseKind.MODEL: "another version of the model; not written in this version",
     CauseKind.OVERRIDE: "an event of account-facts that pins a score or releases it",
-    CauseKind.MERGE: "two accounts became one; not written in this version",
+    CauseKind.MERGE: "the account took another one in",
 }
 STATUSES: Final[dict[Status, str]] = {
     Status.FIRING: "no reason was open, and one joined",
@@ -94,6 +95,7 @@ RESOLUTIONS: Final[dict[ResolvedBy, str]] = {
     ResolvedBy.POLICY: "another policy took hold, under which no reason holds",
     ResolvedBy.ERASED: "the account was erased; the message tells no reasons",
     ResolvedBy.RETIRED: "the account was closed or quiet for so long that it was dropped; the message tells no reasons",
+    ResolvedBy.MERGED: "the account was merged into another one; the message tells no reasons",
 }
 MISSING: Final[dict[Missing, str]] = {
     Missing.NO_EVIDENCE: "nothing was told that it could be measured by, or not for long enough",

@@ -79,6 +79,7 @@ ENGLISH: Final = Words(
         ResolvedBy.CLOSED: "the account was closed",
         ResolvedBy.POLICY: "another policy is in force",
         ResolvedBy.ERASED: "the account was erased",
+        ResolvedBy.MERGED: "the account was merged into another one",
         ResolvedBy.RETIRED: "the account was retired",
     },
     more=" and {n} more",

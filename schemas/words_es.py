@@ -83,6 +83,7 @@ SPANISH: Final = Words(
         ResolvedBy.POLICY: "rige otra política",
         ResolvedBy.ERASED: "se borró la cuenta",
         ResolvedBy.RETIRED: "se retiró la cuenta",
+        ResolvedBy.MERGED: "se unió la cuenta a otra",
     },
     more=" y {n} más",
     no_score="sin nota",

@@ -9,6 +9,7 @@ import numpy as np
 from schemas.records import PackedRows
 from streams.advance import NOBODY, advance
 from streams.apply import FACT_UPDATE_COLUMNS
+from streams.blocks import Blocks
 from streams.cells import (
     AHEAD,
     EVALUATED,
@@ -19,11 +20,10 @@ from streams.cells import (
     STALE,
     WRITTEN,
     Cells,
-    override_blocks,
     view,
 )
 from streams.days import add_zone, unknown_zone
-from streams.effects import Effects, make_effects
+from streams.effects import BY_ITSELF, Effects, make_effects
 from streams.ending import forget
 from streams.erased import NOT_ERASED, Erased
 from streams.events import EVENT_ROW, EVENT_TIME
@@ -62,7 +62,7 @@ class Accounts:
         self.names, self.keys = self.roster.names, self.roster.keys
         self.cold: dict[int, dict[str, ColdFact]] = {}
         self._zones: dict[str, int] = {program.policy.time_zone: 0}
-        self._blocks, self._free_blocks = 0, list[int]()
+        self._blocks = Blocks()
         self._slots = {name: slot for slot, name in enumerate(program.facts)} | {
             name: len(program.facts) + pin.target for name, pin in program.overrides.items()
         }
@@ -88,7 +88,7 @@ class Accounts:
         row = self.roster.add(key, name)
         self._make_room()
         self._rows[row] = self._template[0]
-        self.cells.erased[row] = self.erased.until(key)
+        self.cells.erased[row], self.cells.merged[row] = self.erased.until(key), self.erased.is_merged(key)
         return row
 
     def _make_room(self) -> None:
@@ -108,10 +108,8 @@ class Accounts:
         unborn.difference_update(rows[self.cells.i64[rows, NOW] != UNSET].tolist())
         for row in unborn - awaited() if unborn else ():
             self.roster.give_back(row)
-            self.cells.erased[row] = NOT_ERASED
-            if self.cells.block[row] >= 0:
-                self._free_blocks.append(int(self.cells.block[row]))
-                self.cells.block[row] = -1
+            self.cells.erased[row], self.cells.merged[row] = NOT_ERASED, 0
+            self._blocks.take_back(self.cells, row)
 
     def _view(self, old: Cells | None) -> Cells:
         program = self.program
@@ -121,17 +119,7 @@ class Accounts:
         )  # fmt: skip
 
     def _give_block(self, row: int) -> None:
-        """Give an account room for overrides, which few have."""
-        if self.cells.block[row] >= 0:
-            return
-        if self._free_blocks:
-            self.cells.block[row] = self._free_blocks.pop()
-            return
-        if self._blocks == len(self.cells.overrides):
-            more = override_blocks(self._blocks, len(self.program.overrides))
-            self.cells = self.cells._replace(overrides=np.concatenate([self.cells.overrides, more]))
-        self.cells.block[row] = self._blocks
-        self._blocks += 1
+        self.cells = self._blocks.give(self.cells, row)
 
     # -- advancing --------------------------------------------------------------------------------------------
 
@@ -147,14 +135,16 @@ class Accounts:
         updates = self._updates(columns, facts)
         while True:
             erased = advance(self.cells, self.plan, self.effects, clock, columns, updates, cursors)
-            self._empty(emit)
+            self.empty(emit)
             if erased != NOBODY:
-                self._remember_erased(erased)
+                self.remember_ended(erased)
             if cursors[0] == len(columns):
                 return
 
-    def _remember_erased(self, row: int) -> None:
-        gone = self.erased.remember(self.keys[row], int(self.cells.erased[row]))
+    def remember_ended(self, row: int) -> None:
+        """Remember that late events of an account that has ended are left out."""
+        cells, key = self.cells, self.keys[row]
+        gone = self.erased.remember(key, int(cells.erased[row]), is_merged=bool(cells.merged[row]))
         if gone:
             rows = np.nonzero(np.isin(self.cells.erased[: len(self)], gone))[0].tolist()
             self.cells.erased[rows] = self.erased.until_each([self.keys[row] for row in rows])
@@ -166,10 +156,10 @@ class Accounts:
 
     def sweep(self, clock_ms: int, rows_max: int, event: int, emit: Callable[[Effects], None]) -> bool:
         """Fire what is due by the clock in at most ``rows_max`` rows; return whether nothing due is left."""
-        start = self._swept
-        self._swept = sweep(self.cells, self.plan, self.effects, start, rows_max, clock_ms, event)
-        self._empty(emit)
-        if self._swept == len(self.cells.due):
+        start, stop, at = self._swept, len(self.cells.due), (clock_ms, clock_ms, event, BY_ITSELF)
+        self._swept = sweep(self.cells, self.plan, self.effects, start, stop, rows_max, *at)
+        self.empty(emit)
+        if self._swept == stop:
             self._swept = 0
             return start == 0
         return False
@@ -189,13 +179,14 @@ class Accounts:
         self._swept = adopt(
             self.cells, self.plan, self.effects, self._swept, len(self), rows_max, clock_ms, *news, 0
         )
-        self._empty(emit)
+        self.empty(emit)
         if self._swept < len(self):
             return False
         self._swept = 0
         return True
 
-    def _empty(self, emit: Callable[[Effects], None]) -> None:
+    def empty(self, emit: Callable[[Effects], None]) -> None:
+        """Let ``emit`` take what the notebook holds."""
         if self.effects.used[0]:
             emit(self.effects)
             self.effects.used[0] = 0
@@ -370,29 +361,38 @@ class Accounts:
         for read in self.foreign.read(self.program.layout, int(self.plan.scalars[IN_FORCE_FROM])):
             rows = self._put(*read)  # cells may be others after it
             self.cells.changed[rows] = STALE
-        facts = len(self.program.facts)
-        for row, known in self.cold.items():
-            for name in known.keys() & self._slots.keys():
-                slot, (value, at, expires, _) = self._slots[name], known[name]
-                if slot >= facts:
-                    self._give_block(row)
-                    cell = self.cells.overrides[self.cells.block[row], slot - facts]
-                else:
-                    cell = self.cells.facts[row, slot]
-                cell[FACT_VALUE], cell[FACT_AT] = self._cell(name, value), at
-                cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
+        for row in self.cold:
+            self.derive_facts(row)
         codes = self.cells.i32[: len(self), ZONE]
         for code in np.unique(codes[codes != 0]).tolist():
-            zone = self.program.zones.name_of(code)
-            number = NO_FACT if zone is None else self._zone_number(zone)
-            if number == NO_FACT:
-                raise unknown_zone(code)
-            self.cells.zone[: len(self)][codes == code] = number
+            self.cells.zone[: len(self)][codes == code] = self.zone_of(code)
         rearm(self.cells, self.plan, len(self))
         is_there = self.cells.i64[: len(self), NOW] != UNSET
         self.cells.there[0] = np.count_nonzero(is_there)
         self.roster.unborn |= {row for row in np.nonzero(~is_there)[0].tolist() if self.keys[row]}
         self.cells.erased[: len(self)] = self.erased.until_each(self.keys)
+        self.cells.merged[: len(self)] = self.erased.merged_each(self.keys)
+
+    def derive_facts(self, row: int) -> None:
+        """Derive the facts that the plan reads of the cold facts of an account."""
+        facts, known = len(self.program.facts), self.cold[row]
+        for name in known.keys() & self._slots.keys():
+            slot, (value, at, expires, _) = self._slots[name], known[name]
+            if slot >= facts:
+                self._give_block(row)
+                cell = self.cells.overrides[self.cells.block[row], slot - facts]
+            else:
+                cell = self.cells.facts[row, slot]
+            cell[FACT_VALUE], cell[FACT_AT] = self._cell(name, value), at
+            cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
+
+    def zone_of(self, code: int) -> int:
+        """Return the number in the plan of the zone of a row's code; it raises a ``StateError`` if nobody knows that."""
+        zone = self.program.zones.name_of(code)
+        number = NO_FACT if zone is None else self._zone_number(zone)
+        if number == NO_FACT:
+            raise unknown_zone(code)
+        return number
 
     def existing(self) -> list[int]:
         """Return the rows of accounts that have had an event."""

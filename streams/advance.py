@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from streams import effects as fx
 from streams.apply import apply_event, apply_facts
-from streams.cells import LEFT_OUT_ERASED, WRITTEN
+from streams.cells import LEFT_OUT_ERASED, LEFT_OUT_MERGED, WRITTEN
 from streams.clock import NEVER_MS, move_clock
 from streams.compiled import entry, int64, kernel, prefetch, reference
 from streams.days import local_day, start_of_day
@@ -41,7 +41,7 @@ def has_room(cells: Cells, plan: Plan, effects: Effects, event: int, clock_ms: i
     limit = plan.scalars[ACCOUNTS_MAX]
     if cells.there[0] >= limit and may_retire(plan) and cells.there[1] < clock_ms:
         for row in range(len(cells.due)):
-            if not fire(cells, plan, effects, row, event, clock_ms, clock_ms, True):  # noqa: FBT003
+            if not fire(cells, plan, effects, row, event, clock_ms, clock_ms, True, fx.BY_ITSELF):  # noqa: FBT003
                 return True
         cells.there[1] = clock_ms
     return bool(cells.there[0] < limit)
@@ -57,10 +57,10 @@ def admit(
         return True
     is_erasing = erases(events[event])
     if not is_erasing and t <= cells.erased[row]:
-        cells.notes[LEFT_OUT_ERASED] += 1
+        cells.notes[LEFT_OUT_MERGED if cells.merged[row] else LEFT_OUT_ERASED] += 1
         events[event, EVENT_ROW] = NO_ROW
         return True
-    if not fire(cells, plan, effects, row, event, max(t, clock_ms), clock_ms, True):  # noqa: FBT003
+    if not fire(cells, plan, effects, row, event, max(t, clock_ms), clock_ms, True, fx.BY_ITSELF):  # noqa: FBT003
         return False
     is_stranger = cells.i64[row, NOW] == UNSET and not is_erasing
     if is_stranger and not has_room(cells, plan, effects, event, clock_ms):
@@ -166,8 +166,10 @@ def advance(
                 cursors[1] += 1  # of an event that is not applied
             cursors[2] = 1
         row = events[event, EVENT_ROW]
-        if row >= 0 and not fire(cells, plan, effects, row, event + 1, clock_ms, clock_ms, False):  # noqa: FBT003
-            return NOBODY  # what an event older than the clock made due by the clock belongs to its place
+        # what an event older than the clock made due by the clock belongs to its place
+        at = (event + 1, clock_ms, clock_ms)
+        if row >= 0 and not fire(cells, plan, effects, row, *at, False, fx.BY_ITSELF):  # noqa: FBT003
+            return NOBODY
         cursors[2] = 0
         move_clock(clock, events[event, EVENT_INPUT], events[event, EVENT_KEY], grace_ms)
         cursors[0] += 1

@@ -30,11 +30,11 @@ class Cells(NamedTuple):
     the next instant; ``changed`` (rows,) uint8 ``EVALUATED`` since rows were last taken, to be ``WRITTEN``, ``STALE``;
     ``parts`` (components + 1,) int64 is scratch, its last cell the score of the model ``value`` at this evaluation;
     ``judged`` (components,) int64 is scratch, points with manual judgement in place; ``measured`` (components,) int64 is
-    scratch, what they measure at this evaluation; ``erased`` (rows,) int64 the instant up to which events of an erased
-    account are left out, ``NOT_ERASED`` of any other; ``there`` (2,) int64 how many accounts are there, and up to which
-    clock all that is due has fired in this batch for the sake of room; ``bytes`` (rows, bytes of a row) uint8 is another
-    view of the rows, ``fresh`` (bytes of a row,) uint8 the row of an account that has had no event; ``notes`` (NOTES,)
-    int64 counts what is remarkable.
+    scratch, what they measure at this evaluation; ``erased`` (rows,) int64 the instant up to which events of an erased or
+    merged account are left out, ``NOT_ERASED`` of any other, ``merged`` (rows,) uint8 1 where a merge ended it; ``there``
+    (2,) int64 how many accounts are there, and up to which clock all that is due has fired in this batch for the sake of
+    room; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows, ``fresh`` (bytes of a row,) uint8 the row of
+    an account that has had no event; ``notes`` (NOTES,) int64 counts what is remarkable.
     """
 
     i64: npt.NDArray[np.int64]
@@ -54,6 +54,7 @@ class Cells(NamedTuple):
     measured: npt.NDArray[np.int64]
     notes: npt.NDArray[np.int64]
     erased: npt.NDArray[np.int64]
+    merged: npt.NDArray[np.uint8]
     there: npt.NDArray[np.int64]
     bytes: npt.NDArray[np.uint8]
     fresh: npt.NDArray[np.uint8]
@@ -63,14 +64,15 @@ EVALUATED, WRITTEN, STALE, AHEAD = 1, 2, 4, 8
 """Bits of ``changed``. A stale row stands in the changelog under another layout: its next evaluation is written. One that is
 ahead was evaluated since it was written, and nothing was told."""
 (
-    LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, LEFT_OUT_ERASED, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES,
-) = range(8)  # fmt: skip
+    LATE_FOR_RHYTHM, TOO_LATE, AMOUNT_LEFT_OUT, LEFT_OUT_ERASED, LEFT_OUT_MERGED, BEGAN_TO_WAIT, WAITED, WAITED_IN_VAIN, NOTES,
+) = range(9)  # fmt: skip
 """What ``notes`` counts: of events, and of reasons that waited while a source was stalled."""
 NOTE_OF: Final = {
     LATE_FOR_RHYTHM: EventNote.LATE_FOR_RHYTHM,
     TOO_LATE: EventNote.TOO_LATE,
     AMOUNT_LEFT_OUT: EventNote.AMOUNT_LEFT_OUT,
     LEFT_OUT_ERASED: EventNote.ERASED,
+    LEFT_OUT_MERGED: EventNote.MERGED,
 }
 
 
@@ -110,12 +112,13 @@ def view(
         measured=np.zeros(components, np.int64),
         notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
         erased=np.full(size, NOT_ERASED, np.int64),
+        merged=np.zeros(size, np.uint8),
         there=np.zeros(2, np.int64) if old is None else old.there,
         bytes=rows.view(np.uint8).reshape(size, rows.itemsize),
         fresh=fresh.view(np.uint8),
     )  # fmt: skip
     if old is not None:
-        for name in ("facts", "block", "zone", "known", "due", "changed", "erased"):
+        for name in ("facts", "block", "zone", "known", "due", "changed", "erased", "merged"):
             getattr(new, name)[: len(old.due)] = getattr(old, name)
     return new
 

@@ -12,15 +12,18 @@ from schemas.control import (
     ActivatePolicy,
     ControlRecord,
     GoLive,
+    JoinAccount,
+    MergeAccounts,
     Pause,
     Resume,
     ResumeInput,
     SkipInput,
+    accounts_of,
     content_hash,
     control_key,
 )
 from schemas.errors import ConfigError, StateError
-from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS
+from schemas.events import OCCURRED_AT_END_MS, OCCURRED_AT_MIN_MS, is_account_id
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
 from schemas.topics import INPUT_BY_NAME, Input
@@ -29,6 +32,7 @@ from streams.clock import NEVER_MS
 from streams.days import DAY_MS
 from streams.decode import cut_instants, instant_ms
 from streams.kernel import WRITE_DAYS
+from streams.murmur import partition_of
 from streams.plan import Program, compile_program
 
 if TYPE_CHECKING:
@@ -73,6 +77,7 @@ class Standing(msgspec.Struct):
     next: int = 0
     policy: int | None = None
     clock_ms: int = NEVER_MS
+    moved_ms: int = NEVER_MS  # from when the last merge or join counted
 
 
 class _Content(msgspec.Struct):
@@ -96,6 +101,9 @@ def read_control(line: ControlLine) -> ControlRecord:
         raise _refused(line, f"effective_at is {record.effective_at}, outside 1990..2099")
     if line.key is not None and line.key != control_key(record):
         raise _refused(line, f"its key should be {control_key(record).decode()!r}")
+    for account in accounts_of(record):
+        if not is_account_id(account):
+            raise _refused(line, f"{account[:40]!r} is no id of an account")
     if isinstance(record, ActivatePolicy) and record.hash != content_hash(record.policy, record.models):
         raise _refused(line, "its hash is not that of its policy and models")
     if isinstance(record, ResumeInput | SkipInput) and record.input not in INPUT_BY_NAME:
@@ -116,14 +124,18 @@ def _refused(line: ControlLine, why: str) -> StateError:
 class Control:
     """What one partition follows of the control topic."""
 
-    def __init__(self, program: Program, partition: int) -> None:
+    def __init__(
+        self, program: Program, partition: int, partitions: int = 1, application: str | None = None
+    ) -> None:
+        """``application`` is the one whose joins are meant; None: any (a replay)."""
         self.program = program
         """What is in force."""
         self.before: Program | None = None
         """What was in force, while accounts adopt the present one."""
         self.clock_ms = NEVER_MS
         """The clock as the present policy took hold."""
-        self._partition = partition
+        self.application = application
+        self._partition, self._partitions = partition, partitions
         self._standing = Standing()
         self._entries: dict[int, Entry] = {}
         self._programs: dict[int, Program] = {}
@@ -144,7 +156,8 @@ class Control:
         """
         assert line.offset >= self._standing.next
         entry, in_force = None, self._in_force()
-        reached_ms = max(reached_ms, NEVER_MS if in_force is None else in_force.at_ms)
+        since_ms = NEVER_MS if in_force is None else in_force.at_ms
+        reached_ms = max(reached_ms, since_ms, self._standing.moved_ms)
         if line.value is not None:
             record = read_control(line)
             at_ms = max(instant_ms(record.effective_at), reached_ms + 1)
@@ -162,7 +175,14 @@ class Control:
         return entry
 
     def _is_mine(self, record: ControlRecord) -> bool:
-        return not isinstance(record, ResumeInput | SkipInput) or record.partition == self._partition
+        if isinstance(record, ResumeInput | SkipInput):
+            return record.partition == self._partition
+        if not isinstance(record, MergeAccounts | JoinAccount):
+            return True
+        if isinstance(record, JoinAccount) and self.application not in (None, record.application):
+            return False
+        account = record.old if isinstance(record, MergeAccounts) else record.into
+        return partition_of(account.encode(), self._partitions) == self._partition
 
     def _drop(self, offset: int) -> None:
         del self._entries[offset]
@@ -233,6 +253,18 @@ class Control:
         in_force = self._in_force()
         later = [entry for entry in self._policies() if in_force is None or entry.at_ms > in_force.at_ms]
         return list({entry.at_ms: entry for entry in later}.values())
+
+    def moves(self) -> list[Entry]:
+        """Return the merges and joins to come, in their order."""
+        return sorted(
+            entry for entry in self._entries.values() if isinstance(entry.record, MergeAccounts | JoinAccount)
+        )
+
+    def moved(self, entry: Entry) -> None:
+        """Forget a merge or join: it has counted."""
+        self._standing.moved_ms = entry.at_ms
+        self._drop(entry.offset)
+        self._note()
 
     def _in_force(self) -> Entry | None:
         return None if self._standing.policy is None else self._entries[self._standing.policy]

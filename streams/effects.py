@@ -26,7 +26,9 @@ which the instant fired (the length of the batch: fired by the clock). PLACE is 
 partition, whoever came upon it first: an instant that the clock had reached (STANDING is 1) stands at itself, all else at
 the clock of its event."""
 SCORE_CHANGE, DISENGAGEMENT, OPPORTUNITY, END = range(4)
-BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL, BY_ERASURE, BY_RETIREMENT = range(6)
+BY_EVENT, BY_TIME, BY_EVIDENCE, BY_MODEL, BY_ERASURE, BY_RETIREMENT, BY_MERGE, BY_JOIN = range(8)
+BY_ITSELF: Final = -1
+"""No cause but the instant: by time, or by evidence that expires."""
 MODEL, ORDINAL, OLD_SCORE, OLD_BAND, OLD_COVERAGE, NEW_SCORE, NEW_BAND, NEW_COVERAGE, IS_KNOWN, SCORE_HEAD = (
     range(EFFECT_HEAD, EFFECT_HEAD + 10)
 )

@@ -82,6 +82,7 @@ def erase(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, now:
     """End an account at ``now`` by an event that erases it, and leave out what of it is late."""
     end(cells, plan, effects, row, event, fx.BY_ERASURE, now)
     cells.erased[row] = max(int64(cells.erased[row]), now + plan.scalars[ERASED_MS])
+    cells.merged[row] = 0
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The memory of erased accounts: what is late does not bring them back. It holds hashes, never ids."""
+"""The memory of erased and merged accounts: what is late does not bring them back. It holds hashes, never ids."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ FORGOTTEN_MS: Final = 90 * DAY_MS
 """One is forgotten when another is remembered until so much later."""
 ERASED: Final = b"\0erased:"
 """Followed by 16 hexadecimal digits: the key of a hash in the changelog."""
+_INSTANT_BYTES: Final = 8
+_BY_MERGE: Final = b"m"
+"""Stands behind the instant of an account that a merge ended."""
 NOT_ERASED: Final = -(1 << 62)
 """The instant up to which events of an account that was not erased are left out."""
 
@@ -26,6 +29,7 @@ class Erased:
 
     def __init__(self) -> None:
         self._until: dict[int, int] = {}
+        self._merged: set[int] = set()
         self._changed: dict[bytes, bytes | None] = {}
 
     def until(self, account: bytes) -> int:
@@ -36,13 +40,21 @@ class Erased:
         """Return the same for each of many accounts; one number if it is that of all."""
         return list(map(self.until, accounts)) if self._until else NOT_ERASED
 
-    def remember(self, account: bytes, until_ms: int) -> list[int]:
+    def is_merged(self, account: bytes) -> bool:
+        """Return whether an account that is remembered was ended by a merge."""
+        return bool(self._merged) and xxh3_64_intdigest(account) in self._merged
+
+    def merged_each(self, accounts: Sequence[bytes]) -> list[bool] | int:
+        """Return the same for each of many accounts; 0 if it is so of none."""
+        return list(map(self.is_merged, accounts)) if self._merged else 0
+
+    def remember(self, account: bytes, until_ms: int, *, is_merged: bool = False) -> list[int]:
         """Remember an account until an instant that is no sooner than before.
 
         Returns:
             the instants until which those were remembered that are forgotten for it.
         """
-        self._put(xxh3_64_intdigest(account), until_ms)
+        self._put(xxh3_64_intdigest(account), until_ms, is_merged)
         if len(self._until) <= ERASED_MAX and min(self._until.values()) + FORGOTTEN_MS >= until_ms:
             return []
         oldest = sorted((until, each) for each, until in self._until.items())
@@ -51,11 +63,17 @@ class Erased:
             each for n, (until, each) in enumerate(oldest) if n < surplus or until + FORGOTTEN_MS < until_ms
         ]
         self._changed |= {_key(each): None for each in gone}
+        self._merged.difference_update(gone)
         return [self._until.pop(each) for each in gone]
 
-    def _put(self, account: int, until_ms: int) -> None:
+    def _put(self, account: int, until_ms: int, is_merged: bool) -> None:  # noqa: FBT001
+        value = until_ms.to_bytes(_INSTANT_BYTES, "little")
+        self._note(account, until_ms, is_merged)
+        self._changed[_key(account)] = value + _BY_MERGE if is_merged else value
+
+    def _note(self, account: int, until_ms: int, is_merged: bool) -> None:  # noqa: FBT001
         self._until[account] = until_ms
-        self._changed[_key(account)] = until_ms.to_bytes(8, "little")
+        (self._merged.add if is_merged else self._merged.discard)(account)
 
     def take_changed(self) -> list[tuple[bytes, bytes | None]]:
         """Return the changelog records of what was remembered and forgotten since the last call."""
@@ -67,8 +85,10 @@ class Erased:
         account = int(key[len(ERASED) :], 16)
         if value is None:
             self._until.pop(account, None)
+            self._merged.discard(account)
         else:
-            self._until[account] = int.from_bytes(value, "little")
+            until_ms = int.from_bytes(value[:_INSTANT_BYTES], "little")
+            self._note(account, until_ms, value[_INSTANT_BYTES:] == _BY_MERGE)
 
 
 def _key(account: int) -> bytes:

@@ -157,7 +157,8 @@ def rescore(
         points = cells.parts if override == NO_OVERRIDE else cells.judged
         band = int64(next_band(cells, plan, row, m, was, score, points, now))
     if m == 0 and plan.scalars[DAILY] != ABSENT:
-        before = was if model[GRID] == 0 else band  # cells of a grid have no order
+        is_judged = model[GRID] == 0 and cause != fx.BY_JOIN  # cells of a grid have no order
+        before = was if is_judged else band
         note_score(cells, plan, row, evidence, before, band, override != NO_OVERRIDE, now)
     if m == plan.scalars[VALUE_MODEL]:
         cells.parts[cells.parts.shape[0] - 1] = score
@@ -195,10 +196,12 @@ def fire(
     until: int,
     clock_ms: int,
     standing: bool,  # noqa: FBT001
+    why: int,
 ) -> bool:
     """Fire the account's instants up to ``until``; False if the notebook filled up before the last one.
 
-    ``standing``: they were due before the event at hand, so those that the clock had reached stand at themselves.
+    ``standing``: they were due before the event at hand, so those that the clock had reached stand at themselves. ``why``:
+    their cause, if it is not ``BY_ITSELF``.
     """
     while cells.due[row] <= until:
         if not room(effects, plan):
@@ -210,6 +213,7 @@ def fire(
             place(effects, told, clock_ms, standing)
             return True
         cause = fx.BY_EVIDENCE if expires_now(cells, row, now) else fx.BY_TIME
+        cause = cause if why == fx.BY_ITSELF else why
         evaluate(cells, plan, effects, row, event, cause, now)
         place(effects, told, clock_ms, standing)
         is_day_of_writing = (int64(cells.u16[row, DAY]) + row) % WRITE_DAYS == 0
@@ -223,21 +227,32 @@ def fire(
 
 @entry
 def sweep(
-    cells: Cells, plan: Plan, effects: Effects, start: int, rows_max: int, clock_ms: int, event: int
+    cells: Cells,
+    plan: Plan,
+    effects: Effects,
+    start: int,
+    stop: int,
+    rows_max: int,
+    until: int,
+    clock_ms: int,
+    event: int,
+    why: int,
 ) -> int:
-    """Fire what is due by the clock in rows from ``start`` on, at most ``rows_max`` rows that are due.
+    """Fire what is due up to ``until`` in rows from ``start`` on and before ``stop``, at most ``rows_max`` rows that are due.
+
+    ``why``: see ``fire``.
 
     Returns:
-        the row to go on from, or the number of rows when the scan is complete.
+        the row to go on from, or ``stop`` when the scan is complete.
     """
     cells, plan, effects = reference(cells), reference(plan), reference(effects)
     fired = 0
-    for row in range(start, len(cells.due)):
-        if cells.due[row] <= clock_ms:
-            if fired >= rows_max or not fire(cells, plan, effects, row, event, clock_ms, clock_ms, True):  # noqa: FBT003
+    for row in range(start, stop):
+        if cells.due[row] <= until:
+            if fired >= rows_max or not fire(cells, plan, effects, row, event, until, clock_ms, True, why):  # noqa: FBT003
                 return row
             fired += 1
-    return len(cells.due)
+    return stop
 
 
 @entry

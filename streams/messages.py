@@ -73,11 +73,13 @@ _CAUSES: Final = {
     fx.BY_TIME: CauseKind.TIME,
     fx.BY_EVIDENCE: CauseKind.EVIDENCE,
     fx.BY_MODEL: CauseKind.MODEL,
+    fx.BY_JOIN: CauseKind.MERGE,
 }
 _ENDS: Final = {
     fx.BY_MODEL: ResolvedBy.POLICY,
     fx.BY_ERASURE: ResolvedBy.ERASED,
     fx.BY_RETIREMENT: ResolvedBy.RETIRED,
+    fx.BY_MERGE: ResolvedBy.MERGED,
 }
 """What ended an episode, whatever its reasons were."""
 _STATUSES: Final = (Status.FIRING, Status.ESCALATED, Status.RESOLVED)

@@ -70,13 +70,50 @@ def find(cells: Cells, row: int, ids: int, states: int, slots: int, thing: int) 
 @kernel
 def goes_before(cells: Cells, row: int, ids: int, states: int, slots: int, i: int, j: int) -> bool:
     """Return whether slot ``i`` makes room before slot ``j``: a done one first, then the older, then the smaller id."""
-    pending_i, pending_j = cells.u8[row, states + i] != DONE, cells.u8[row, states + j] != DONE
+    return lies_before(cells, row, ids, states, slots, i, cells, row, j)
+
+
+@kernel
+def lies_before(
+    cells: Cells, row: int, ids: int, states: int, slots: int, i: int, others: Cells, other: int, j: int
+) -> bool:
+    """Return whether slot ``i`` makes room before slot ``j`` of the row ``other`` of ``others``, as ``goes_before``."""
+    pending_i, pending_j = cells.u8[row, states + i] != DONE, others.u8[other, states + j] != DONE
     if pending_i != pending_j:
         return bool(pending_j)
-    at_i, at_j = cells.i32[row, ids + slots + i], cells.i32[row, ids + slots + j]
+    at_i, at_j = cells.i32[row, ids + slots + i], others.i32[other, ids + slots + j]
     if at_i != at_j:
         return bool(at_i < at_j)
-    return bool(cells.i32[row, ids + i] < cells.i32[row, ids + j])
+    return bool(cells.i32[row, ids + i] < others.i32[other, ids + j])
+
+
+@kernel
+def unite(cells: Cells, row: int, others: Cells, other: int, ids: int, states: int, slots: int) -> None:
+    """Take the slots of the row ``other`` of ``others``: of one id the later, of all of them those that fit."""
+    for j in range(slots):
+        if others.u8[other, states + j] == FREE:
+            continue
+        free, least, same = int64(-1), int64(0), int64(-1)
+        for i in range(slots):
+            if cells.u8[row, states + i] == FREE:
+                free = int64(i)
+            elif cells.i32[row, ids + i] == others.i32[other, ids + j]:
+                same = int64(i)
+            elif goes_before(cells, row, ids, states, slots, i, least):
+                least = int64(i)
+        if same >= 0:
+            if others.i32[other, ids + slots + j] <= cells.i32[row, ids + slots + same]:
+                continue
+            chosen = same
+        elif free >= 0:
+            chosen = free
+        elif lies_before(cells, row, ids, states, slots, least, others, other, j):
+            chosen = least
+        else:
+            continue
+        cells.u8[row, states + chosen] = others.u8[other, states + j]
+        cells.i32[row, ids + chosen] = others.i32[other, ids + j]
+        cells.i32[row, ids + slots + chosen] = others.i32[other, ids + slots + j]
 
 
 @kernel

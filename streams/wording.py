@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 DAY_S: Final = 86_400
 FEW_GAPS: Final = 3
 TEN: Final = 10
-ENDS: Final = (ResolvedBy.ERASED, ResolvedBy.RETIRED)
+ENDS: Final = (ResolvedBy.ERASED, ResolvedBy.RETIRED, ResolvedBy.MERGED)
 """Of an account that ended it is told that it did, and nothing else."""
 CATALOGUES: Final[dict[Language, Words]] = {"en": ENGLISH, "es": SPANISH}
 

@@ -110,7 +110,7 @@ BUGS = (
         "if e.user_id is not None else ABSENT",
     ),
     # --- tickets and payments
-    Bug("the newest ticket makes room", slots.goes_before, "at_i < at_j", "at_i > at_j"),
+    Bug("the newest ticket makes room", slots.lies_before, "at_i < at_j", "at_i > at_j"),
     Bug("a payment is late a day late", slots.is_late, "at <= now", "at + 86_400_000 <= now"),
     Bug(
         "a success does not cure a failed payment",

@@ -368,7 +368,7 @@ GOOD: Final = activation(START_MS, default_policy(), HEALTH)
 INPUT: Final[Tree] = {"input": "logins", "partition": 0, "offset": 5}
 REFUSED: Final[dict[str, tuple[Tree | bytes, str]]] = {
     "no JSON": (b"{", "truncated"),
-    "an unknown kind": (line("merge", START_MS), "Invalid value 'merge'"),
+    "an unknown kind": (line("split", START_MS), "Invalid value 'split'"),
     "a time far away": (line("pause", 0), "outside 1990..2099"),
     "a hash of something else": (GOOD | {"hash": "0" * 32}, "its hash is not that"),
     "an unknown input": (

@@ -10,6 +10,7 @@ import pytest
 
 from agents.observer import NullPartitionObserver
 from agents.partition import Partition
+from agents.reading import Reading
 from agents.snapshots import Found, Snapshots
 from schemas.policy import Policy
 from schemas.reasons import EventNote, RejectReason
@@ -17,7 +18,6 @@ from schemas.records import Chunk
 from schemas.topics import Input, Output
 from streams import erased
 from streams.clock import ENDLESS_MS
-from streams.decode import Decoder
 from streams.effects import make_effects
 from streams.erased import ERASED, NOT_ERASED, Erased
 from streams.merge import HALT_AFTER
@@ -284,7 +284,7 @@ def test_a_change_of_layout_keeps_rows_ends_and_what_is_erased(program: Program,
     assert machine.there == ["stays"]
     log += machine.drain().changelog
     assert dict(log)[b"last"] is None
-    machine._decoder = Decoder(other, machine.accounts, machine._place)
+    machine._reading = Reading(other, machine.accounts, machine._place)
     machine.take(event("gone", 1.6), event("new", 3), until_day=4)
     assert machine.there == ["new", "stays"]
     assert owner(other, log).there == ["stays"]

@@ -342,6 +342,8 @@ def test_every_rule_has_its_sentence_here_and_every_end_its_words() -> None:
         (ResolvedBy.RETIRED, ENGLISH, "Resolved (the account was retired)."),
         (ResolvedBy.ERASED, SPANISH, "Resuelto (se borró la cuenta)."),
         (ResolvedBy.RETIRED, SPANISH, "Resuelto (se retiró la cuenta)."),
+        (ResolvedBy.MERGED, ENGLISH, "Resolved (the account was merged into another one)."),
+        (ResolvedBy.MERGED, SPANISH, "Resuelto (se unió la cuenta a otra)."),
     ],
 )
 def test_of_an_account_that_ended_only_that_is_told(ended_by: ResolvedBy, words: Words, text: str) -> None:

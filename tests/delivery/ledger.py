@@ -30,6 +30,10 @@ class LedgerPartition(FoldPartition):
         super().__init__(partition)
         self.rows: dict[bytes, bytes] = {}
         self._changed: dict[bytes, bytes | None] = {}
+        self._said: list[tuple[bytes, bytes | None]] = []
+
+    def say(self, key: bytes, value: bytes | None) -> None:
+        self._said.append((key, value))
 
     def write(self, key: bytes, value: bytes | None) -> None:
         self._changed[key] = value
@@ -45,8 +49,9 @@ class LedgerPartition(FoldPartition):
         self.tell(value)
 
     def drain(self) -> Batch:
-        batch = Batch(self.partition, [*self._changed.items()], self._outputs, {}, events=len(self._changed))
-        self._changed, self._outputs = {}, []
+        changed, events = [*self._changed.items()], len(self._changed)
+        batch = Batch(self.partition, changed, self._outputs, {}, events, control=self._said)
+        self._changed, self._outputs, self._said = {}, [], []
         return batch
 
     def load(self, keys: list[bytes], values: list[bytes | None]) -> None:

@@ -47,8 +47,11 @@ class Application:
         self.name = f"app-{uuid.uuid4().hex[:8]}"
         self.prefix = f"{self.name}."
         self.changelog = self.prefix + changelog_topic(self.name).name
+        self.control = self.prefix + CONTROL
         self.topics = DeliveryTopics(
-            self.changelog, {output: self.prefix + spec.name for output, spec in OUTPUT_TOPICS.items()}
+            self.changelog,
+            {output: self.prefix + spec.name for output, spec in OUTPUT_TOPICS.items()},
+            self.control,
         )
 
     def create_topics(self) -> None:
@@ -64,7 +67,7 @@ class Application:
             )
             for spec in OUTPUT_TOPICS.values()
         ]
-        topics.append(NewTopic(self.prefix + CONTROL, 1, 1, config={"cleanup.policy": "compact"}))
+        topics.append(NewTopic(self.control, 1, 1, config={"cleanup.policy": "compact"}))
         topics.append(NewTopic(self.changelog, self.partitions, 1, config={"cleanup.policy": "compact"}))
         for created in admin.create_topics(topics).values():
             created.result()

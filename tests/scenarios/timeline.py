@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import yaml
 
+from agents.joins import fold_with_joins
 from agents.observer import NullPartitionObserver
 from agents.partition import Partition
 from agents.zones import ZoneDatabase
@@ -37,7 +38,7 @@ from schemas.catalogue import FACT_BY_NAME, OVERRIDE_PREFIX
 from schemas.events import RECORDED_TYPES
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
-from schemas.reasons import EventNote, Rule
+from schemas.reasons import EventNote, Merged, Rule
 from schemas.records import Chunk
 from schemas.topics import Input, Output
 from streams.clock import ENDLESS_MS
@@ -48,6 +49,9 @@ from tests.auditor.scenarios import NPS, component
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from schemas.records import OutputRecord
+    from streams.plan import Program
 
 Tree = dict[str, Any]
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)
@@ -151,7 +155,7 @@ def bands(*cuts: tuple[str, float, str]) -> list[Tree]:
 
 
 class Story(NamedTuple):
-    """What came out, in its order: score changes, messages of both episodes, notes, and views as of the end."""
+    """What came out, in its order: score changes, messages of both episodes, notes, views as of the end; and of merges."""
 
     changes: list[Tree]
     alerts: list[Tree]
@@ -159,6 +163,7 @@ class Story(NamedTuple):
     notes: Counter[str]
     views: dict[str, Tree]
     in_shadow: list[Tree]
+    merged: list[str]
 
     @property
     def scores(self) -> list[str]:
@@ -203,6 +208,10 @@ class Story(NamedTuple):
 class _Heard(NullPartitionObserver):
     def __init__(self) -> None:
         self.notes: Counter[str] = Counter()
+        self.merged: list[str] = []
+
+    def on_merged(self, partition: int, outcome: Merged) -> None:
+        self.merged.append(outcome.value)
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         self.notes.update({note.value: count for note, count in notes.items() if count})
@@ -231,12 +240,26 @@ def run(
         [ModelFile.model_validate(each) for each in models],
         ZoneDatabase(),
     )
+    stories: list[Story] = []
+
+    def fold(_: int, lines: Sequence[ControlLine]) -> list[tuple[bytes, bytes | None]]:
+        partition, heard = _folded(events, program, lines, until)
+        batch = partition.drain()
+        stories.append(_story(partition, heard, batch.outputs))
+        return list(batch.control)
+
+    lines = [ControlLine(at, None, json.dumps(each).encode()) for at, each in enumerate(control)]
+    fold_with_joins(lines, 1, fold)
+    return stories[-1]
+
+
+def _folded(
+    events: Sequence[Tree], program: Program, control: Sequence[ControlLine], until: str
+) -> tuple[Partition, _Heard]:
     heard = _Heard()
     partition = Partition(program, partition=0, partitions=1, observer=heard, keyed=False)
     partition.merge.until_ms = millis(until)
-    partition.take_control(
-        ControlLine(at, None, json.dumps(each).encode()) for at, each in enumerate(control)
-    )
+    partition.take_control(control)
     lanes: dict[Input, list[Tree]] = {}
     for number, each in enumerate(events):
         lanes.setdefault(RECORDED_TYPES[each["type"]], []).append({"event_id": f"e{number}"} | each)
@@ -251,12 +274,12 @@ def run(
         pass
     partition.merge.clock_ms = max(partition.merge.clock_ms, millis(until))
     partition.sweep_all()
-    return _story(partition, heard)
+    return partition, heard
 
 
-def _story(partition: Partition, heard: _Heard) -> Story:
-    story = Story([], [], [], heard.notes, {}, [])
-    for record in partition.drain().outputs:
+def _story(partition: Partition, heard: _Heard, outputs: Sequence[OutputRecord]) -> Story:
+    story = Story([], [], [], heard.notes, {}, [], heard.merged)
+    for record in outputs:
         if record.topic in {Output.DISENGAGEMENTS, Output.OPPORTUNITIES}:
             story.alerts.append(json.loads(record.value))
             story.order.append(record.topic.value)

@@ -337,11 +337,12 @@ def test_what_is_not_allowed_is_told(denying: KafkaServer, tmp_path: Path) -> No
     clinic = Clinic(denying, tmp_path)
     forbid(denying, ResourceType.TOPIC, clinic.topic("score-changes"), AclOperation.WRITE)
     forbid(denying, ResourceType.TOPIC, clinic.topic("payments"), AclOperation.READ)
+    forbid(denying, ResourceType.TOPIC, clinic.topic("latido-control"), AclOperation.WRITE)
     forbid(denying, ResourceType.TRANSACTIONAL_ID, "app-", AclOperation.WRITE)
     code, lines = clinic.examine()
     assert code == 1
     assert (
-        f"READ {clinic.topic('payments')}, WRITE {clinic.topic('score-changes')}. Allow"
+        f"READ {clinic.topic('payments')}, WRITE {clinic.topic('score-changes')}, WRITE {clinic.topic('latido-control')}. Allow"
         in lines["permissions"]
     )
     assert lines["transactions"].startswith("problem: ")

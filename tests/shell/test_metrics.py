@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agents.metrics import METRICS, Metrics
 from agents.observer import PartitionState, Waits
 from agents.ports import Commit, Recovery
-from schemas.reasons import EventNote, RejectReason, Rule, SnapshotRefusal, Status, Trouble
+from schemas.reasons import EventNote, Merged, RejectReason, Rule, SnapshotRefusal, Status, Trouble
 from schemas.topics import Input
 from streams.brake import Tally
 from streams.notices import Notice
@@ -77,6 +77,7 @@ def test_every_metric_moves(caplog: pytest.LogCaptureFixture) -> None:
     metrics.on_stale(4)
     metrics.on_recovering(Recovery({3: 10}, {3: 4}, 0.5))
     metrics.on_control(3, "pause", late=True)
+    metrics.on_merged(3, Merged.ENDED)
     metrics.on_snapshot_read(3, 17)
     metrics.on_snapshot_refused(3, SnapshotRefusal.DAMAGED, "its checksum is wrong")
     metrics.on_snapshot_written(3, 4_096)

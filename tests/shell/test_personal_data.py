@@ -34,7 +34,7 @@ ROWS: Final = [
     for line in PAGE.splitlines()
     if line.startswith("| ")
 ]
-LABELS: Final = {"partition", "input", "reason", "note", "model", "status", "kind"}
+LABELS: Final = {"partition", "input", "reason", "note", "model", "status", "kind", "outcome"}
 START_MS: Final = 1_772_323_200_000
 
 

@@ -18,7 +18,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions
 from pyarrow import parquet
 
+from agents.account_commands import merging
 from agents.cli import main
+from agents.control_topic import write_control
 from agents.latest import Span, read_spans
 from agents.program import shipped
 from agents.seed_report import NOTES
@@ -314,6 +316,26 @@ def test_a_go_live_that_was_said_is_followed(
     code, said = seed(settings, path, "--dry-run")
     assert code == 0, said
     assert "alerts (one may have several reasons) 1 0" in said
+
+
+@pytest.mark.kafka
+def test_a_merge_that_counts_before_the_cut_is_refused_and_one_after_it_is_followed_by_workers(
+    kafka: KafkaServer, tmp_path: Path
+) -> None:
+    settings, path = application(kafka), tmp_path / "a.jsonl"
+    path.write_bytes(lines(*REGULAR))
+    write_control(settings, merging("acme", "other", START_MS + 100 * DAY_MS, None))
+    code, said = seed(settings, path, "--dry-run")
+    assert code == 0, said
+    write_control(settings, merging("acme", "other", START_MS + 2 * DAY_MS, None))
+    code, said = seed(settings, path)
+    assert code == 2
+    assert (
+        "the topic latido-control merges accounts before the cut (acme into other), and a seed follows no merge"
+        in said
+    )
+    assert "Nothing was seeded." in said
+    require_fresh(settings, PARTITIONS)
 
 
 @pytest.mark.kafka

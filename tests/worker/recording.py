@@ -66,9 +66,14 @@ def replayed(
         check=True,
         timeout=REPLAY_TIMEOUT_S,
     )
+    return up_to(read_replay(folder), recording.end_ms)
+
+
+def read_replay(folder: Path) -> Messages:
+    """Return what a replay wrote into a folder."""
     told: Messages = defaultdict(list)
     for topic in IDS:
         for line in (folder / f"{topic}.jsonl").read_text().splitlines():
             payload = json.loads(line)
             told[topic, payload["account_id"]].append(payload)
-    return up_to(told, recording.end_ms)
+    return told
