@@ -9,6 +9,7 @@ It judges the messages of a partition in one order, whoever came upon them first
 
 from __future__ import annotations
 
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
@@ -291,12 +292,13 @@ class Brake:
         if self.held:
             ends = [end_ms for end_ms in self._mutes[:, MUTE_END].tolist() if end_ms <= until_ms]
             last_ms = max((end_ms for end_ms in ends if not self._is_muted(end_ms)), default=NEVER_MS)
-            self._release_before(last_ms, last_ms, numbers, out)
+            if last_ms > NEVER_MS:
+                self._release_before(last_ms, last_ms, numbers, out)
 
     def _release_some(self, at_ms: int, numbers: Numbers, out: list[Said]) -> None:
         for topic, queue in self._queues.items():
             counts, limit = self._standing.counts[topic], self._limit(topic, numbers)
-            for key in list(queue)[:limit]:
+            for key in list(islice(queue, limit)):
                 counts.sent += 1
                 self._release(topic, key, out)
             self._end(topic, at_ms, numbers)
