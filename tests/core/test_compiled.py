@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.plan import Program
 
 
+@pytest.mark.timeout(300)  # the other process waits for the compiler
 def test_a_replay_compiled_in_another_process_writes_the_same_bytes(program: Program, tmp_path: Path) -> None:
     recording = tmp_path / "company.jsonl.gz"
     arguments = (
