@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from agents.beside import CLOCK, LAYOUT, META, RESERVED, Beside, Part
@@ -229,7 +230,7 @@ class Partition:
         self.outbox.brake.mute(mutes)
         policies = self.control.to_come()
         self._reading.follow(policies, self.control.program_of)
-        self._stops = sorted([*policies, *self.control.moves()])
+        self._stops = sorted([*policies, *self.control.moves()], key=attrgetter("at_ms"))  # policies first
         self.merge.stop_ms = self._stops[0].at_ms if self._stops else ENDLESS_MS
         going_on = {}
         for topic, queue in self.merge.queues.items():

@@ -387,6 +387,27 @@ def test_a_replay_takes_the_join_of_a_recording_and_makes_that_which_is_withdraw
     assert (runs[1:], made[-1]) == ([["ended"], ["ended", "joined"]], 5)
 
 
+@pytest.mark.parametrize("first", ["policy", "join"])
+def test_of_one_instant_a_policy_counts_before_a_join(few: Program, first: str) -> None:
+    """Whoever was joined at that instant already would not adopt it."""
+    steeper = component("nps", metric=NPS["metric"], ramp=[[0, 0], [50, 100]])
+    tree = {"test": model(LOGINS, steeper, min_change=0.001, min_coverage=0)}
+    key, value = left(few, facts("old", 2, nps=40))
+    policy = activation(3, program_of(default_policy(models=["test"], rules={}), tree))
+    policy["effective_at"] = json.loads(value)["effective_at"]
+    said: list[tuple[Tree | bytes, bytes | None]] = [(policy, None), (value, key)]
+    machine, heard = owner(few)
+    machine.take_control(line(at, *each) for at, each in enumerate(said[:: 1 if first == "policy" else -1]))
+    batch = machine.take(facts("acme", 1, nps=20), until_day=4)
+    assert heard.merged == [Merged.JOINED]
+    told = [json.loads(each.value) for each in batch.outputs if each.topic is Output.SCORE_CHANGES]
+    at_once = [change for change in told if change["cause"]["kind"] in ("model", "merge")]
+    assert [(each["cause"]["kind"], each["new"]["score"]) for each in at_once] == [
+        ("model", 40),
+        ("merge", 80),
+    ]
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
