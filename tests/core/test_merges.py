@@ -7,6 +7,7 @@ partition of acme   events .................... heard .. (another owner, layout 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -385,6 +386,23 @@ def test_a_replay_takes_the_join_of_a_recording_and_makes_that_which_is_withdraw
     own = fold_with_joins([line(0, merge(3)), line(1, json.loads(join)), line(2, None, key)], 1, fold)
     assert [each.offset for each in own] == [3]
     assert (runs[1:], made[-1]) == ([["ended"], ["ended", "joined"]], 5)
+
+
+def test_the_instant_of_a_recorded_join_may_be_text(few: Program) -> None:
+    _, value = left(few, *logins("old", 0, 1, 2))
+    join = json.loads(value)
+    written = datetime.fromtimestamp(join["effective_at"] / 1000, UTC).isoformat()
+    made: list[int] = []
+
+    def fold(_: int, lines: Sequence[ControlLine]) -> Sequence[tuple[bytes, bytes | None]]:
+        machine, _heard = owner(few)
+        machine.take_control(lines)
+        batch = machine.take(*logins("old", 0, 1, 2), *logins("acme", 0.5, 4), until_day=5)
+        made.append(counted(machine, "count logins", "acme"))
+        return batch.control
+
+    assert fold_with_joins([line(0, merge(3)), line(1, join | {"effective_at": written})], 1, fold) == []
+    assert made == [5]
 
 
 @pytest.mark.parametrize("first", ["policy", "join"])
