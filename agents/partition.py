@@ -294,7 +294,8 @@ class Partition:
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
-        outputs = self.outbox.drain(self.accounts, self.clock_ms)
+        evaluated = self.accounts.take_evaluated()  # a snapshot has it; its clock must not lie before that
+        outputs = self.outbox.drain(self.accounts, evaluated, self.clock_ms)
         rows, ended = self.accounts.take_changed()
         if ended:
             self._waiting = reasons_waiting(self.accounts)
@@ -305,7 +306,7 @@ class Partition:
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
                 beside |= [position_record(topic, progress)]
-        if len(rows.key_ends) or records or beside:
+        if evaluated or records or beside or len(rows.key_ends):
             self._beside.complete(beside, self.accounts.program, self.clock_ms)
         records += beside.items()
         events, self._events, self._committed = self._events, 0, positions

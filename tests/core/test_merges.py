@@ -22,7 +22,7 @@ from schemas.topics import Output
 from streams.control import Control, ControlLine
 from streams.effects import make_effects
 from streams.erased import ERASED
-from streams.layout import RULE_GONE
+from streams.layout import NOW, RULE_GONE
 from streams.succession import join_delay_ms
 from tests.auditor.core import program_of
 from tests.auditor.scenarios import Tree, component, default_policy, model
@@ -424,6 +424,30 @@ def test_of_one_instant_a_policy_counts_before_a_join(few: Program, first: str) 
         ("model", 40),
         ("merge", 80),
     ]
+
+
+def test_of_what_a_snapshot_holds_nothing_lies_beyond_its_clock() -> None:
+    """At a midnight at half past six nothing is told or written; a policy that is said later to count from before it is late."""
+
+    def program(most: int) -> Program:
+        nps = component("nps", metric=NPS["metric"], ramp=[[0, 0], [most, 100]])
+        policy = default_policy(models=["test"], rules={}, time_zone="Asia/Kolkata")
+        return program_of(policy, {"test": model(LOGINS, nps, min_change=0.001, min_coverage=0)})
+
+    machine, _ = owner(program(100))
+    machine.take(facts("acme", 0.1, nps=20))
+    machine.take(until_day=1 + 18.2 / 24)
+    batch = machine.take(until_day=1 + 18.6 / 24)
+    assert not len(batch.rows.key_ends)
+    another = Owner(program(100), partition=0, partitions=1)
+    another.restore(machine.saved())
+    another.loaded()
+    midnight_ms = int(another.accounts.cells.i64[0, NOW])
+    assert midnight_ms == START_MS + DAY_MS + 37 * 1_800_000
+    another.take_control([line(0, activation(0, program(50)) | {"effective_at": midnight_ms - 600_000})])
+    batch = another.take(until_day=1 + 19.5 / 24)
+    told = [json.loads(each.value) for each in batch.outputs if each.topic is Output.SCORE_CHANGES]
+    assert [(each["cause"]["kind"], each["new"]["score"]) for each in told] == [("model", 40)]
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------
