@@ -272,7 +272,8 @@ class Partition:
 
     def _move(self, stop: Entry, messages: Messages) -> None:
         """Let a merge or a join count."""
-        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages, self.control.application)
+        by, is_held = self.control.application, self.outbox.brake.is_held
+        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages, by, is_held)
         self.outbox.say(said)
         self.control.moved(stop)
         self._follow()
