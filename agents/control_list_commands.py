@@ -58,8 +58,9 @@ def list_control(*, as_json: bool) -> None:
 def withdraw(key: str) -> None:
     """Take a record of the control topic back, by its key: where it does not count yet, it never will.
 
-    Where it counts already it stays in force. Of a join (what was kept of an account that a merge ended) that is lost. The topic forgets it in either case: who reads it anew (a seed, an application of
-    another name) does not see it.
+    Where it counts already it stays in force. The topic forgets it in either case: who reads it anew (a seed, an application of
+    another name) does not see it. A join is what was kept of an account that a merge ended: until it is taken in, withdrawing
+    it loses that.
     """
     settings = Settings.load()
     use_cache()
@@ -103,7 +104,7 @@ def _outcome(known: Known, states: Counter[str]) -> str:
         by_clock = "; a partition whose clock is there already keeps it" if states[DUE] else ""
         lost = ""
         if isinstance(record, JoinAccount):
-            lost = f" What was kept of {record.old!r} is lost then: {record.into!r} does not take it in, and nobody else has it."
+            lost = f" What was kept of {record.old!r} is lost then: {record.into!r} does not take it in, nobody else has it."
         return f"No partition has committed anything as of its instant: it will not count{by_clock}.{lost}"
     others = (
         f" In the other {of - counts} it will not count, unless they get there first." if of > counts else ""

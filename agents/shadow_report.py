@@ -90,8 +90,8 @@ def _require_same(views: Sequence[AccountView], program: Program) -> None:
         counts, shown = [score.model for score in view.scores], [score.model for score in view.shadow]
         if counts != live or set(shown) != set(shadow):
             raise ConfigError(
-                f"the recorded events activate another policy (a line of type control, kind policy: live {', '.join(counts)}; in "
-                f"shadow {', '.join(shown) or 'none'}), so nothing can be told of {program.policy.policy} (in shadow "
+                f"the recorded events activate another policy (a line of type control, kind policy: live {', '.join(counts)}; "
+                f"in shadow {', '.join(shown) or 'none'}), so nothing can be told of {program.policy.policy} (in shadow "
                 f"{', '.join(shadow)}). Leave that line out of the files."
             )
 

@@ -427,7 +427,7 @@ def test_of_one_instant_a_policy_counts_before_a_join(few: Program, first: str) 
 
 
 def test_of_what_a_snapshot_holds_nothing_lies_beyond_its_clock() -> None:
-    """At a midnight at half past six nothing is told or written; a policy that is said later to count from before it is late."""
+    """At a midnight at half past six nothing is told or written; a policy from before it that is said later is late."""
 
     def program(most: int) -> Program:
         nps = component("nps", metric=NPS["metric"], ramp=[[0, 0], [most, 100]])

@@ -553,7 +553,13 @@ def test_a_change_of_name_loses_no_alert_that_waits_for_its_hour() -> None:
     ]  # fmt: skip
     brake = {"factor": 1.0, "firings_min": 1, "weeks": 1}
     story = run(
-        *events, until="31", models=[NPS], rules=CAP, control=[merge("30 00:30")], brake=brake, stalled_sources=None
+        *events,
+        until="31",
+        models=[NPS],
+        rules=CAP,
+        control=[merge("30 00:30")],
+        brake=brake,
+        stalled_sources=None,
     )
     told = [(each["account_id"], instant(each["effective_at"]), each["status"]) for each in story.alerts]
     assert told[-2:] == [("a", "30 00:00", "firing"), ("acme", "30 00:38", "firing")]
