@@ -87,7 +87,7 @@ def merge(old: str, new: str, *, at_ms: int | None, author: str | None, yes: boo
     write_control(settings, merging(old, new, at_ms, author))
     click.echo(
         f"{old} ends at {instant_text(at_ms)}, or as soon as its partition gets there. Send its events as events of {new} from "
-        f"then on. To call it off before: write a record without a value under the key 'merge:{merge_id(old, new)}'."
+        f"then on. To call it off before: `latido control withdraw 'merge:{merge_id(old, new)}'`."
     )
 
 

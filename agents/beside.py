@@ -22,6 +22,11 @@ LAYOUT: Final = b"\0layout:"
 """Followed by a fingerprint: what is needed to read rows that begin with it."""
 
 
+def clock_record(clock_ms: int) -> tuple[bytes, bytes]:
+    """Return the changelog record that says how far the clock is."""
+    return CLOCK, clock_ms.to_bytes(8, "little", signed=True)
+
+
 class Part(Protocol):
     """A part of the state of a partition that writes and reads records of its own."""
 
@@ -60,7 +65,7 @@ class Beside:
         for key in fixed.keys() - self._records.keys():
             records[key] = fixed[key] or describe(layout)
         if clock_ms > NEVER_MS:
-            records[CLOCK] = clock_ms.to_bytes(8, "little", signed=True)
+            records |= [clock_record(clock_ms)]
         for key, value in records.items():
             self.keep(key, value)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from agents.beside import CLOCK
 from agents.changelog import read_changelog
 from agents.clients import Connection
 from agents.control_log import RECORDS_MAX
@@ -18,6 +19,7 @@ from agents.topics import check_topics
 from schemas.control import (
     ActivatePolicy,
     ControlRecord,
+    JoinAccount,
     Pause,
     Resume,
     ResumeInput,
@@ -29,7 +31,16 @@ from schemas.errors import StateError
 from schemas.topics import CONTROL as TOPIC
 from schemas.topics import INPUT_BY_NAME, Input
 from streams.clock import NEVER_MS
-from streams.control import CONTROL, ControlLine, Entry, Standing, read_control, read_entry, read_standing
+from streams.control import (
+    CONTROL,
+    ControlLine,
+    Entry,
+    Standing,
+    home_of,
+    read_control,
+    read_entry,
+    read_standing,
+)
 from streams.decode import instant_ms
 from streams.instants import instant_text
 from streams.merge import POSITION, Progress, read_position
@@ -42,6 +53,7 @@ if TYPE_CHECKING:
 HEADS: Final = ("key", "kind", "counts from", "author", "state")
 UNHEARD, TO_COME, DUE, IN_FORCE = "not heard yet", "to come", "due", "in force"
 OVER, DONE, WITHDRAWN = "over", "done", "withdrawn"
+TAKEN_IN: Final = "taken in, or withdrawn before"
 """What a record is in a partition. ``DUE``: its instant has come, and nothing beyond it is committed there yet; ``OVER``: a
 pause that a resume ended, a policy that another followed; ``DONE``: any other record that counts."""
 COUNTING: Final = (IN_FORCE, OVER, DONE)
@@ -68,11 +80,29 @@ class Heard:
         self.standing = Standing()
         self.entries: dict[int, Entry] = {}
         self.inputs: dict[Input, Progress] = {}
+        self.clock_ms = NEVER_MS
+
+    def load(self, key: bytes, value: bytes | None) -> None:
+        """Take one changelog record."""
+        if key.startswith(CONTROL + b":"):
+            offset = int(key[len(CONTROL) + 1 :])
+            self.entries.pop(offset, None)
+            if value is not None:
+                self.entries[offset] = read_entry(key, value)
+        elif value is None:
+            return
+        elif key == CONTROL:
+            self.standing = read_standing(value)
+        elif key == CLOCK:
+            self.clock_ms = int.from_bytes(value, "little", signed=True)
+        elif key.startswith(POSITION):
+            topic, progress = read_position(key, value)
+            self.inputs[topic] = progress
 
     @property
     def reached_ms(self) -> int:
-        """The greatest instant of the events that it has taken."""
-        return max((progress.largest_ms for progress in self.inputs.values()), default=NEVER_MS)
+        """The greatest instant of the events that it has taken, or its clock if that is beyond."""
+        return max(self.clock_ms, *(progress.largest_ms for progress in self.inputs.values()), NEVER_MS)
 
     def state(self, known: Known, now_ms: int) -> str:
         """Return what a record is here."""
@@ -108,10 +138,9 @@ class Listing(NamedTuple):
     heard: dict[int, Heard]
 
     def states(self, known: Known, now_ms: int) -> Counter[str]:
-        """Return in how many partitions a record is what; of a halted input in its own alone."""
-        record, heard = known.record, list(self.heard.values())
-        if isinstance(record, ResumeInput | SkipInput):
-            heard = [self.heard[record.partition]] if record.partition in self.heard else []
+        """Return in how many partitions a record is what, of those that it concerns."""
+        home = None if known.record is None else home_of(known.record, len(self.heard))
+        heard = [each for partition, each in self.heard.items() if home in (None, partition)]
         return Counter(each.state(known, now_ms) for each in heard)
 
     def from_ms(self, known: Known) -> int | None:
@@ -141,12 +170,17 @@ def listing(settings: Settings) -> Listing:
             found[seen.key] = _known(ControlLine(seen.offset, seen.key, seen.value))
         elif before is not None:
             found[seen.key] = before._replace(withdrawn_at=before.withdrawn_at or seen.offset)
-    by_offset = {known.offset: known for known in found.values()}
+    by_offset = {known.offset: known for known in found.values() if _is_own(known, settings)}
     for heard in sink.heard.values():
         for offset, entry in heard.entries.items():
             gone = Known(control_key(entry.record).decode(), offset, entry.record, withdrawn_at=offset)
             by_offset.setdefault(offset, gone)
     return Listing([known for _, known in sorted(by_offset.items())], sink.heard)
+
+
+def _is_own(known: Known, settings: Settings) -> bool:
+    """Return whether it is anything but a join of another application, which only that takes."""
+    return not isinstance(known.record, JoinAccount) or known.record.application == settings.application_id
 
 
 def _known(line: ControlLine) -> Known:
@@ -167,16 +201,7 @@ class _Sink:
         """Take consecutive records."""
         heard = self.heard[partition]
         for key, value in zip(keys, values, strict=True):
-            if key == CONTROL and value is not None:
-                heard.standing = read_standing(value)
-            elif key.startswith(CONTROL + b":"):
-                offset = int(key[len(CONTROL) + 1 :])
-                heard.entries.pop(offset, None)
-                if value is not None:
-                    heard.entries[offset] = read_entry(key, value)
-            elif key.startswith(POSITION) and value is not None:
-                topic, progress = read_position(key, value)
-                heard.inputs[topic] = progress
+            heard.load(key, value)
 
 
 # --- for people ----------------------------------------------------------------------------------------------------
@@ -190,6 +215,8 @@ def state_text(listing: Listing, known: Known, now_ms: int) -> str:
         return f"cannot be followed, workers stop before it: {visible(known.why)}"
     states = listing.states(known, now_ms)
     if known.withdrawn_at is not None:
+        if isinstance(known.record, JoinAccount):  # its owner withdraws it as it takes it in
+            return TAKEN_IN
         counts = f", but it counts already and stays so: {_told(states, *COUNTING)}"
         return WITHDRAWN + (counts if counting(states) else "")
     told = [_told(states, IN_FORCE, DUE, TO_COME, OVER, DONE, UNHEARD)]

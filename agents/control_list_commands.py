@@ -10,7 +10,7 @@ import click
 
 from agents.numba_cache import use_cache
 from agents.settings import Settings
-from schemas.control import ActivatePolicy, ControlRecord, GoLive, Pause, Resume
+from schemas.control import ActivatePolicy, ControlRecord, GoLive, JoinAccount, MergeAccounts, Pause, Resume
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ WAYS_ON: Final[dict[type[ControlRecord], str]] = {
     ActivatePolicy: "A policy in force is only followed by another: `latido policy activate` the one that is meant.",
     Pause: "`latido alerts resume` ends it.",
     Resume: "`latido alerts pause` holds alerts back again.",
+    MergeAccounts: "There is no way back: what is joined cannot be told apart.",
     GoLive: "What was told since stays told; `latido alerts pause` holds alerts back again.",
 }
 
@@ -58,7 +59,8 @@ def withdraw(key: str) -> None:
     """Take a record of the control topic back, by its key: where it does not count yet, it never will.
 
     Where it counts already it stays in force. The topic forgets it in either case: who reads it anew (a seed, an application of
-    another name) does not see it.
+    another name) does not see it. A join is what was kept of an account that a merge ended: until it is taken in, withdrawing
+    it loses that.
     """
     settings = Settings.load()
     use_cache()
@@ -100,7 +102,10 @@ def _outcome(known: Known, states: Counter[str]) -> str:
         return "Nobody could follow it; workers go on without it, those that it stopped once they are started again."
     if not counts:
         by_clock = "; a partition whose clock is there already keeps it" if states[DUE] else ""
-        return f"No partition has committed anything as of its instant: it will not count{by_clock}."
+        lost = ""
+        if isinstance(record, JoinAccount):
+            lost = f" What was kept of {record.old!r} is lost then: {record.into!r} does not take it in, nobody else has it."
+        return f"No partition has committed anything as of its instant: it will not count{by_clock}.{lost}"
     others = (
         f" In the other {of - counts} it will not count, unless they get there first." if of > counts else ""
     )

@@ -23,8 +23,6 @@ from streams.murmur import partition_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from schemas.events import Instant
-
     Pair = tuple[bytes, bytes | None]
     Fold = Callable[[int, Sequence[ControlLine]], Iterable[Pair]]
     """Folds a partition with control records anew, and returns the control records that come out."""
@@ -56,10 +54,12 @@ def fold_with_joins(control: Sequence[ControlLine], partitions: int, fold: Fold)
     return own
 
 
-def _place(value: bytes) -> tuple[str, str, Instant] | None:
+def _place(value: bytes) -> tuple[str, str, int] | None:
     """Return of which merge a join comes and from when it counts, whichever application made it; None of other records."""
     record = read_control(ControlLine(0, None, value))
-    return (record.old, record.into, record.effective_at) if isinstance(record, JoinAccount) else None
+    if not isinstance(record, JoinAccount):
+        return None
+    return record.old, record.into, instant_ms(record.effective_at)
 
 
 def _latest(control: Sequence[ControlLine]) -> dict[bytes, bytes | None]:

@@ -88,10 +88,10 @@ class Outbox:
                 alerts[counted] = alerts.get(counted, 0) + 1
         self._observer.on_alerts(alerts)
 
-    def drain(self, accounts: Accounts, clock_ms: int) -> list[OutputRecord]:
-        """Hand out everything since the last drain, with the views that are due."""
+    def drain(self, accounts: Accounts, evaluated: list[int], clock_ms: int) -> list[OutputRecord]:
+        """Hand out everything since the last drain, with the views that are due of the rows evaluated since."""
         records, self._records, self.size = self._records, [], 0
         due = accounts.cells.u8[: len(accounts), VIEW_DUE]
         urgent, self._urgent = self._urgent, set()
-        chosen = self.views.choose(due, accounts.take_evaluated(), urgent, self.wall_ms, clock_ms)
+        chosen = self.views.choose(due, evaluated, urgent, self.wall_ms, clock_ms)
         return records + view_records(accounts, chosen, self.brake.is_held)

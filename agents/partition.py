@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from agents.beside import CLOCK, LAYOUT, META, RESERVED, Beside, Part
@@ -229,7 +230,7 @@ class Partition:
         self.outbox.brake.mute(mutes)
         policies = self.control.to_come()
         self._reading.follow(policies, self.control.program_of)
-        self._stops = sorted([*policies, *self.control.moves()])
+        self._stops = sorted([*policies, *self.control.moves()], key=attrgetter("at_ms"))  # policies first
         self.merge.stop_ms = self._stops[0].at_ms if self._stops else ENDLESS_MS
         going_on = {}
         for topic, queue in self.merge.queues.items():
@@ -271,7 +272,8 @@ class Partition:
 
     def _move(self, stop: Entry, messages: Messages) -> None:
         """Let a merge or a join count."""
-        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages, self.control.application)
+        by, is_held = self.control.application, self.outbox.brake.is_held
+        outcome, said = succeed(self.accounts, stop, self.merge.clock_ms, messages, by, is_held)
         self.outbox.say(said)
         self.control.moved(stop)
         self._follow()
@@ -293,7 +295,8 @@ class Partition:
 
     def drain(self) -> Batch:
         """Hand out everything since the last drain: rows, memory, positions, outputs."""
-        outputs = self.outbox.drain(self.accounts, self.clock_ms)
+        evaluated = self.accounts.take_evaluated()  # a snapshot has it; its clock must not lie before that
+        outputs = self.outbox.drain(self.accounts, evaluated, self.clock_ms)
         rows, ended = self.accounts.take_changed()
         if ended:
             self._waiting = reasons_waiting(self.accounts)
@@ -304,7 +307,7 @@ class Partition:
         for topic, progress in positions.items():
             if self._committed.get(topic, Progress()) != progress:
                 beside |= [position_record(topic, progress)]
-        if len(rows.key_ends) or records or beside:
+        if evaluated or records or beside or len(rows.key_ends):
             self._beside.complete(beside, self.accounts.program, self.clock_ms)
         records += beside.items()
         events, self._events, self._committed = self._events, 0, positions

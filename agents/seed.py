@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
+from agents.beside import CLOCK, clock_record
 from agents.clients import Connection
 from agents.control_log import ControlLog
 from agents.control_topic import write_control
@@ -217,7 +218,8 @@ class _Seeding(NamedTuple):
         kept = self.kept[number]
         for first in range(0, len(rows), RECORDS_AT_ONCE):
             kept.put(machine.accounts.packed(np.array(rows[first : first + RECORDS_AT_ONCE])).pairs())
-        kept.put([pair for pair in machine.saved().others if not pair[0].startswith(POSITION)])
+        others = [pair for pair in machine.saved().others if not pair[0].startswith((POSITION, CLOCK))]
+        kept.put([*others, clock_record(machine.clock_ms)])  # it may be all that moved since the last event
         kept.largest_ms = {topic: queue.progress.largest_ms for topic, queue in machine.merge.queues.items()}
 
     def _firsts(self) -> dict[tuple[int, Input], int]:
@@ -258,8 +260,8 @@ def _merged_before(said: Sequence[Pair]) -> ConfigError:
     names = ", ".join(f"{each.old} into {each.into}" for each in records if isinstance(each, JoinAccount))
     return ConfigError(
         f"the topic {CONTROL} merges accounts before the cut ({names or 'a join counts there'}), and a seed follows no merge. "
-        "Nothing was seeded. Name the events of those accounts in the files as the other's, and withdraw these records (write "
-        "records of their keys without values)."
+        "Nothing was seeded. Name the events of those accounts in the files as the other's, and withdraw these "
+        "records (`latido control withdraw KEY`; `latido control list` shows the keys)."
     )
 
 

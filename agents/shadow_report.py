@@ -45,7 +45,7 @@ def shadow_text(files: Sequence[Path], program: Program, against: str | None) ->
     ``against`` names the live model; None is the first.
 
     Raises:
-        ConfigError: the policy has none in shadow, ``against`` is not live, or a file cannot be read.
+        ConfigError: the policy has none in shadow, ``against`` is not live, a file cannot be read, or activates other models.
     """
     policy = program.policy
     if not policy.shadow:
@@ -66,19 +66,34 @@ def told_by(files: Sequence[Path], program: Program) -> Told:
     """Return what a policy tells of recorded events, of live models and of those in shadow.
 
     Raises:
-        ConfigError: a file cannot be read.
+        ConfigError: a file cannot be read, or activates a policy with other models.
     """
     told = Told(Counter(), Counter(), {name: {} for name in program.policy.models})
     with TemporaryDirectory(prefix="latido-shadow-") as folder:
         replay_files(files, program, partitions=1, until_ms=None, out=Path(folder))
+        views = list(_read(Path(folder) / OUTPUT_FILES[Output.ACCOUNTS], AccountView))
+        _require_same(views, program)
         for topic in (Output.SCORE_CHANGES, Output.SHADOW_SCORES):
             for change in _read(Path(folder) / OUTPUT_FILES[topic], _Change):
                 told.changes[change.model] += 1
                 told.moves[change.model] += change.old.band != change.new.band
-        for view in _read(Path(folder) / OUTPUT_FILES[Output.ACCOUNTS], AccountView):
+        for view in views:
             for score in view.scores + view.shadow:
                 told.bands[score.model][view.account_id] = score.band
     return told
+
+
+def _require_same(views: Sequence[AccountView], program: Program) -> None:
+    """Raise a ``ConfigError`` if accounts end under other models than those of the policy, or in other places."""
+    live, shadow = program.policy.live, program.policy.shadow
+    for view in views:
+        counts, shown = [score.model for score in view.scores], [score.model for score in view.shadow]
+        if counts != live or set(shown) != set(shadow):
+            raise ConfigError(
+                f"the recorded events activate another policy (a line of type control, kind policy: live {', '.join(counts)}; "
+                f"in shadow {', '.join(shown) or 'none'}), so nothing can be told of {program.policy.policy} (in shadow "
+                f"{', '.join(shadow)}). Leave that line out of the files."
+            )
 
 
 def _beside(told: Told, live: str, shadow: str) -> str:

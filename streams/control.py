@@ -113,6 +113,15 @@ def read_control(line: ControlLine) -> ControlRecord:
     return record
 
 
+def home_of(record: ControlRecord, partitions: int) -> int | None:
+    """Return the one partition that a record concerns, None if it concerns all."""
+    if isinstance(record, ResumeInput | SkipInput):
+        return record.partition
+    if isinstance(record, MergeAccounts):
+        return partition_of(record.old.encode(), partitions)
+    return partition_of(record.into.encode(), partitions) if isinstance(record, JoinAccount) else None
+
+
 def _refused(line: ControlLine, why: str) -> StateError:
     key = (line.key or b"").decode("utf-8", "replace")
     return StateError(
@@ -175,14 +184,9 @@ class Control:
         return entry
 
     def _is_mine(self, record: ControlRecord) -> bool:
-        if isinstance(record, ResumeInput | SkipInput):
-            return record.partition == self._partition
-        if not isinstance(record, MergeAccounts | JoinAccount):
-            return True
         if isinstance(record, JoinAccount) and self.application not in (None, record.application):
             return False
-        account = record.old if isinstance(record, MergeAccounts) else record.into
-        return partition_of(account.encode(), self._partitions) == self._partition
+        return home_of(record, self._partitions) in (None, self._partition)
 
     def _drop(self, offset: int) -> None:
         del self._entries[offset]

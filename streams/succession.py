@@ -39,6 +39,7 @@ from streams.layout import (
     ZONE,
     template,
 )  # fmt: skip
+from streams.messages import STORIES
 from streams.migration import ORDINAL_BASE_S, describe
 from streams.move import move_to, roll
 from streams.plan import CHANGE, DAILY, IN_FORCE_FROM
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schemas.policy import Policy
+    from schemas.topics import Output
     from streams.accounts import Accounts
     from streams.cells import Cells
     from streams.control import Entry
@@ -123,17 +125,23 @@ def arrive(cells: Cells, plan: Plan, others: Cells, row: int, other: int, at: in
 
 
 def succeed(
-    accounts: Accounts, stop: Entry, clock_ms: int, messages: Messages, application: str | None
+    accounts: Accounts,
+    stop: Entry,
+    clock_ms: int,
+    messages: Messages,
+    application: str | None,
+    is_held: Callable[[bytes, Output], bool],
 ) -> tuple[Merged, list[Pair]]:
     """Let a merge or a join count now; return what became of it, and the control records that are to be written.
 
-    Of a merge that is the join, of a join that is withdrawn: what it told is in the account.
+    Of a merge that is the join, of a join that is withdrawn: what it told is in the account. ``is_held`` tells whether the
+    brake holds an account's episode of a topic.
 
     Raises:
         StateError: a join was written by a newer program, or its zone is none of the time zone database.
     """
     if isinstance(stop.record, MergeAccounts):
-        outcome, join = end_account(accounts, stop, clock_ms, messages.emit, application or "")
+        outcome, join = end_account(accounts, stop, clock_ms, messages.emit, application or "", is_held)
         return outcome, [] if join is None else [(control_key(join), msgspec.json.encode(join))]
     outcome, row = join_account(accounts, stop, clock_ms, messages.emit)
     if row is not None:
@@ -142,7 +150,12 @@ def succeed(
 
 
 def end_account(
-    accounts: Accounts, stop: Entry, clock_ms: int, emit: Emit, application: str
+    accounts: Accounts,
+    stop: Entry,
+    clock_ms: int,
+    emit: Emit,
+    application: str,
+    is_held: Callable[[bytes, Output], bool],
 ) -> tuple[Merged, JoinAccount | None]:
     """End an account as a merge says that counts now; return what became of it, and what its successor is to take in."""
     record, at_ms = stop.record, stop.at_ms
@@ -152,9 +165,7 @@ def end_account(
     row = accounts.row_of(record.old.encode())
     if row is None or not _is_there(accounts, row, at_ms, clock_ms, emit):
         return Merged.NOT_THERE, None
-    ((_, value),) = accounts.packed(np.array([row])).pairs()
-    assert value is not None
-    policy = accounts.program.policy
+    value, policy = _packed(accounts, row, is_held), accounts.program.policy
     join = JoinAccount(
         id=identity("join", application, record.old, record.new, at_ms),
         application=application,
@@ -167,6 +178,17 @@ def end_account(
     accounts.empty(emit)
     accounts.remember_ended(row)
     return Merged.ENDED, join
+
+
+def _packed(accounts: Accounts, row: int, is_held: Callable[[bytes, Output], bool]) -> bytes:
+    """Pack an account; an episode that waits for its hour goes along as one that nobody was told of."""
+    held = accounts.cells.u8[row, HELD : HELD + len(STORIES)]
+    as_it_is, waits = held.copy(), [is_held(accounts.keys[row], story.topic) for story in STORIES]
+    held[waits] = HELD_FIRING
+    ((_, value),) = accounts.packed(np.array([row])).pairs()
+    held[:] = as_it_is
+    assert value is not None
+    return value
 
 
 def join_account(accounts: Accounts, stop: Entry, clock_ms: int, emit: Emit) -> tuple[Merged, int | None]:

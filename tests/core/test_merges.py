@@ -7,6 +7,7 @@ partition of acme   events .................... heard .. (another owner, layout 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from schemas.topics import Output
 from streams.control import Control, ControlLine
 from streams.effects import make_effects
 from streams.erased import ERASED
-from streams.layout import RULE_GONE
+from streams.layout import NOW, RULE_GONE
 from streams.succession import join_delay_ms
 from tests.auditor.core import program_of
 from tests.auditor.scenarios import Tree, component, default_policy, model
@@ -385,6 +386,68 @@ def test_a_replay_takes_the_join_of_a_recording_and_makes_that_which_is_withdraw
     own = fold_with_joins([line(0, merge(3)), line(1, json.loads(join)), line(2, None, key)], 1, fold)
     assert [each.offset for each in own] == [3]
     assert (runs[1:], made[-1]) == ([["ended"], ["ended", "joined"]], 5)
+
+
+def test_the_instant_of_a_recorded_join_may_be_text(few: Program) -> None:
+    _, value = left(few, *logins("old", 0, 1, 2))
+    join = json.loads(value)
+    written = datetime.fromtimestamp(join["effective_at"] / 1000, UTC).isoformat()
+    made: list[int] = []
+
+    def fold(_: int, lines: Sequence[ControlLine]) -> Sequence[tuple[bytes, bytes | None]]:
+        machine, _heard = owner(few)
+        machine.take_control(lines)
+        batch = machine.take(*logins("old", 0, 1, 2), *logins("acme", 0.5, 4), until_day=5)
+        made.append(counted(machine, "count logins", "acme"))
+        return batch.control
+
+    assert fold_with_joins([line(0, merge(3)), line(1, join | {"effective_at": written})], 1, fold) == []
+    assert made == [5]
+
+
+@pytest.mark.parametrize("first", ["policy", "join"])
+def test_of_one_instant_a_policy_counts_before_a_join(few: Program, first: str) -> None:
+    """Whoever was joined at that instant already would not adopt it."""
+    steeper = component("nps", metric=NPS["metric"], ramp=[[0, 0], [50, 100]])
+    tree = {"test": model(LOGINS, steeper, min_change=0.001, min_coverage=0)}
+    key, value = left(few, facts("old", 2, nps=40))
+    policy = activation(3, program_of(default_policy(models=["test"], rules={}), tree))
+    policy["effective_at"] = json.loads(value)["effective_at"]
+    said: list[tuple[Tree | bytes, bytes | None]] = [(policy, None), (value, key)]
+    machine, heard = owner(few)
+    machine.take_control(line(at, *each) for at, each in enumerate(said[:: 1 if first == "policy" else -1]))
+    batch = machine.take(facts("acme", 1, nps=20), until_day=4)
+    assert heard.merged == [Merged.JOINED]
+    told = [json.loads(each.value) for each in batch.outputs if each.topic is Output.SCORE_CHANGES]
+    at_once = [change for change in told if change["cause"]["kind"] in ("model", "merge")]
+    assert [(each["cause"]["kind"], each["new"]["score"]) for each in at_once] == [
+        ("model", 40),
+        ("merge", 80),
+    ]
+
+
+def test_of_what_a_snapshot_holds_nothing_lies_beyond_its_clock() -> None:
+    """At a midnight at half past six nothing is told or written; a policy from before it that is said later is late."""
+
+    def program(most: int) -> Program:
+        nps = component("nps", metric=NPS["metric"], ramp=[[0, 0], [most, 100]])
+        policy = default_policy(models=["test"], rules={}, time_zone="Asia/Kolkata")
+        return program_of(policy, {"test": model(LOGINS, nps, min_change=0.001, min_coverage=0)})
+
+    machine, _ = owner(program(100))
+    machine.take(facts("acme", 0.1, nps=20))
+    machine.take(until_day=1 + 18.2 / 24)
+    batch = machine.take(until_day=1 + 18.6 / 24)
+    assert not len(batch.rows.key_ends)
+    another = Owner(program(100), partition=0, partitions=1)
+    another.restore(machine.saved())
+    another.loaded()
+    midnight_ms = int(another.accounts.cells.i64[0, NOW])
+    assert midnight_ms == START_MS + DAY_MS + 37 * 1_800_000
+    another.take_control([line(0, activation(0, program(50)) | {"effective_at": midnight_ms - 600_000})])
+    batch = another.take(until_day=1 + 19.5 / 24)
+    told = [json.loads(each.value) for each in batch.outputs if each.topic is Output.SCORE_CHANGES]
+    assert [(each["cause"]["kind"], each["new"]["score"]) for each in told] == [("model", 40)]
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from tests.scenarios.timeline import (
     Tree,
     event,
     facts,
+    instant,
     login,
     measured,
     millis,
@@ -540,6 +541,29 @@ def test_a_change_of_name_keeps_what_was_held() -> None:
     story = run(*of_old(login("0 12:00")), until="21", models=[NPS], rules=CAP, control=control)
     assert story.messages == ["20 00:00 firing critical absolute_silence"]
     assert story.alerts[0]["account_id"] == "acme"
+
+
+#   hour    30 00:00                30 00:30    30 00:38          one alert an hour since a week is known
+#   a       told
+#   old     waits for the next hour M           J: nobody had heard of it, so it is told of acme
+def test_a_change_of_name_loses_no_alert_that_waits_for_its_hour() -> None:
+    events = [
+        *of_old(login("0 12:00"), account="early"),
+        *of_old(login("19 12:00"), account="a"), *of_old(login("19 13:00")),
+    ]  # fmt: skip
+    brake = {"factor": 1.0, "firings_min": 1, "weeks": 1}
+    story = run(
+        *events,
+        until="31",
+        models=[NPS],
+        rules=CAP,
+        control=[merge("30 00:30")],
+        brake=brake,
+        stalled_sources=None,
+    )
+    told = [(each["account_id"], instant(each["effective_at"]), each["status"]) for each in story.alerts]
+    assert told[-2:] == [("a", "30 00:00", "firing"), ("acme", "30 00:38", "firing")]
+    assert story.alerts[-1]["since"] == story.alerts[-2]["since"]
 
 
 #   in Tokyo the day begins at 15:00 UTC, for acme as for old

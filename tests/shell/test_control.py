@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents.control_topic import write_control
 from agents.latest import Seen, Span, read_spans
 from agents.settings import Settings
 from agents.topics import create_topics
-from schemas.control import content_hash
+from schemas.control import JoinAccount, content_hash
 from schemas.topics import CONTROL
 from streams.control import ControlLine, read_control
 from tests.shell.test_commands import NOBODY, one_message
@@ -207,3 +208,21 @@ def test_a_key_that_is_not_there_is_refused_with_those_near_it_and_what_is_withd
     assert [(line["kind"], line["withdrawn"]) for line in again] == [("pause", True), ("go_live", False)]
     latido("alerts", "pause", "--at", "2026-03-01T00:00:00Z", **application)
     assert "will not count" in latido("control", "withdraw", key, **application).stdout
+
+
+@pytest.mark.kafka
+def test_of_a_join_that_is_withdrawn_it_is_told_what_is_lost_and_those_of_others_are_not_shown(
+    latido: Latido, application: dict[str, Any]
+) -> None:
+    settings = Settings.model_validate(application)
+    for name in (settings.application_id, "another"):
+        join = JoinAccount(
+            id=name, application=name, effective_at=START_MS, into="new", old="old", row=b"", layout=b""
+        )
+        write_control(settings, join)
+    key = f"join:{settings.application_id}"
+    rows = latido("control", "list", **application).stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == [key]
+    said = latido("control", "withdraw", key, **application).stdout
+    assert "What was kept of 'old' is lost then: 'new' does not take it in" in said
+    one_message(latido("control", "withdraw", "join:another", **application), "no record 'join:another'")

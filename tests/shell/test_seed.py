@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from confluent_kafka.cimpl import NewPartitions
 from pyarrow import parquet
 
 from agents.account_commands import merging
+from agents.beside import CLOCK
 from agents.cli import main
 from agents.control_topic import write_control
 from agents.latest import Span, read_spans
@@ -33,10 +35,10 @@ from streams.merge import HALT_AFTER, POSITION, read_position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from tests.servers.kafka import KafkaServer
 
+ROOT: Final = Path(__file__).parents[2]
 PARTITIONS: Final = 2
 DAY_MS: Final = 86_400_000
 GRACE_MS: Final = 120_000
@@ -298,6 +300,22 @@ def test_the_clock_ends_a_grace_before_the_cut(fresh: Settings, tmp_path: Path) 
         code, said = seed(fresh, path, "--until", until_ms, "--dry-run")
         assert code == 0, said
         assert f"alerts (one may have several reasons) {waiting} 0" in said
+
+
+@pytest.mark.kafka
+def test_the_clock_that_is_kept_is_that_of_the_end_also_if_nothing_was_due_since_the_last_event(
+    kafka: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, path = application(kafka), tmp_path / "a.jsonl"
+    path.write_bytes(lines(login("acme", 0.1), login("acme", 0.2)))
+    monkeypatch.setenv("LATIDO_POLICY", str(ROOT / "docs" / "examples" / "silence.yaml"))
+    cut_ms = START_MS + DAY_MS // 5 + 5 * 60_000
+    code, said = seed(settings, path, "--until", cut_ms)
+    assert code == 0, said
+    spans = [Span(settings.changelog, number, 10_000) for number in range(PARTITIONS)]
+    seen = read_spans(settings.broker, "look", spans, "read_committed")
+    clocks = [int.from_bytes(each.value or b"", "little", signed=True) for each in seen if each.key == CLOCK]
+    assert clocks == [cut_ms - GRACE_MS] * PARTITIONS
 
 
 @pytest.mark.kafka

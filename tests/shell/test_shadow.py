@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from agents.cli import main
-from agents.program import shipped
-from tests.shell.test_control import recording
+from agents.program import load_program, shipped
+from schemas.control import content_hash
+from tests.shell.test_control import DAY_MS, START_MS, recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,22 @@ def test_a_report_counts_what_is_told_in_shadow_and_live_and_pairs_the_bands(tmp
         assert sorted(rows("\n".join(pairs))) == sorted(
             [str(bands.count(pair)), *pair] for pair in set(bands)
         )
+
+
+@pytest.mark.parametrize("shadow", ["", "health"])
+def test_a_recording_that_activates_other_models_is_refused(tmp_path: Path, shadow: str) -> None:
+    program = load_program(str(policy(tmp_path, "retention, health", shadow)), None)
+    content = program.policy.model_dump(mode="json")
+    models = [each.model_dump(mode="json", by_alias=True) for each in program.models]
+    told = {"policy": content, "models": models, "hash": content_hash(content, models)}
+    line = {"type": "control", "kind": "policy", "id": "x", "effective_at": START_MS + 60 * DAY_MS, **told}
+    recorded = recording(tmp_path)
+    with recorded.open("a") as lines:
+        lines.write(json.dumps(line) + "\n")
+    file = policy(tmp_path, "retention, adoption", "adoption")
+    said = latido("report", "shadow", recorded, "--policy", file)
+    assert "the recorded events activate another policy" in said
+    assert f"live retention{'' if shadow else ', health'}; in shadow {shadow or 'none'})" in said
 
 
 @pytest.mark.parametrize(
