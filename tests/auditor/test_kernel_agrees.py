@@ -103,13 +103,19 @@ def test_the_edges_are_hit() -> None:
     assert sum(change["contributions"][-1]["component"] == "override" for change in changes) >= 100
     alerts = [alert for one in found for alert in one.disengagements + one.opportunities]
     statuses = Counter((alert["status"], alert["resolved_by"]) for alert in alerts)
-    ends = set(ResolvedBy) - {ResolvedBy.POLICY, ResolvedBy.ERASED, ResolvedBy.RETIRED}  # see test_ends.py
+    elsewhere = {
+        ResolvedBy.POLICY,
+        ResolvedBy.ERASED,
+        ResolvedBy.RETIRED,
+        ResolvedBy.MERGED,
+    }  # test_ends.py, merges
+    ends = set(ResolvedBy) - elsewhere
     assert all(statuses["resolved", ended] >= 5 for ended in ends), statuses
     assert all(statuses[status, None] >= 30 for status in ("firing", "escalated")), statuses
     rules = Counter(reason["rule"] for alert in alerts for reason in alert["reasons"])
     assert all(rules[rule.label] >= 20 for rule in Rule), rules
     notes = sum((one.notes for one in found), Counter[str]())
-    assert all(notes[note] >= 100 for note in set(EventNote) - {EventNote.ERASED}), notes
+    assert all(notes[note] >= 100 for note in set(EventNote) - {EventNote.ERASED, EventNote.MERGED}), notes
     assert len({reason for one in found for _, _, _, reason in one.dead_letters}) >= 6
     assert any(one.halts for one in found)
     assert sum(len(one.shadow_scores) for one in found) >= 500
