@@ -158,25 +158,27 @@ class Control:
     def take(self, line: ControlLine, reached_ms: int, clock_ms: int) -> Entry | None:
         """Take the next record; return it with the instant from which it counts, None if it withdraws.
 
-        ``reached_ms`` is the greatest instant that may have been evaluated.
+        ``reached_ms`` is the greatest instant that may have been evaluated. A record that concerns another partition alone is
+        never late.
 
         Raises:
             StateError: it cannot be followed.
         """
         assert line.offset >= self._standing.next
-        entry, in_force = None, self._in_force()
+        entry, is_mine, in_force = None, False, self._in_force()
         since_ms = NEVER_MS if in_force is None else in_force.at_ms
         reached_ms = max(reached_ms, since_ms, self._standing.moved_ms)
         if line.value is not None:
             record = read_control(line)
-            at_ms = max(instant_ms(record.effective_at), reached_ms + 1)
+            said_ms, is_mine = instant_ms(record.effective_at), self._is_mine(record)
+            at_ms = max(said_ms, reached_ms + 1) if is_mine else said_ms
             entry = Entry(at_ms, line.offset, record, line.value)
         key = line.key if entry is None else control_key(entry.record)
         for pending in list(self._entries.values()):
             if pending.at_ms > reached_ms and control_key(pending.record) == key:
                 self._drop(pending.offset)
         self._standing.next = line.offset + 1
-        if entry is not None and self._is_mine(entry.record):
+        if entry is not None and is_mine:
             self._entries[entry.offset] = entry
             self._changed[_key(entry.offset)] = entry.at_ms.to_bytes(8, "little") + entry.value
         self._forget(clock_ms)

@@ -483,12 +483,16 @@ def test_what_is_said_of_an_instant_at_which_a_merge_counted_is_late(few: Progra
 
 def test_a_merge_concerns_the_partition_of_the_one_and_a_join_that_of_the_other(few: Program) -> None:
     _, join = left(few, *logins("old", 0))
+    said = [merge(3), json.loads(join)]
+    late: list[object] = []
     homes: dict[str, list[int]] = {"merge": [], "join": []}
     for number in range(8):
         control = Control(few, number, 8, "mine")
-        control.take(line(0, merge(3)), START_MS, START_MS)
-        control.take(line(1, json.loads(join)), START_MS, START_MS)
+        later_ms = START_MS + 5 * DAY_MS
+        taken = [control.take(line(at, each), later_ms, later_ms) for at, each in enumerate(said)]
+        late += [entry for entry in taken if entry and entry.at_ms == later_ms + 1]
         for entry in control.moves():
             homes["join" if isinstance(entry.record, JoinAccount) else "merge"].append(number)
     assert {kind: len(found) for kind, found in homes.items()} == {"merge": 1, "join": 1}
     assert homes["merge"] != homes["join"]
+    assert len(late) == 2, "whom it does not concern it is not late for"

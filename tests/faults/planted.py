@@ -110,15 +110,15 @@ BUGS: Final = (
     Bug(
         "a late control record counts from the time that it names",
         control.Control.take,
-        "max(instant_ms(record.effective_at), reached_ms + 1)",
-        "instant_ms(record.effective_at)",
+        "max(said_ms, reached_ms + 1)",
+        "said_ms",
         seed=7,
     ),
     Bug(
         "a control record counts from the clock on, whatever time it names",
         control.Control.take,
-        "max(instant_ms(record.effective_at), reached_ms + 1)",
-        "instant_ms(record.effective_at) if clock_ms == NEVER_MS else reached_ms + 1",
+        "max(said_ms, reached_ms + 1)",
+        "said_ms if clock_ms == NEVER_MS else reached_ms + 1",
         seed=4,
     ),
     Bug(
@@ -131,7 +131,7 @@ BUGS: Final = (
     Bug(
         "the hash of an erased account is not written",
         erased.Erased._put,
-        'self._changed[_key(account)] = until_ms.to_bytes(8, "little")',
+        "self._changed[_key(account)] = value + _BY_MERGE if is_merged else value",
         "_key(account)",
     ),
     Bug(
