@@ -85,7 +85,7 @@ async def test_a_join_that_was_taken_in_is_not_kept_in_memory(
     application = make_application(1)
     owner = await new_owner(application, "a")
     await owner.ownership.acquire({0})
-    said = [(b"pause:p", b"{}"), (JOIN, b"x" * 500_000), (b"pause:p", None), (JOIN, None)]
+    said = [(b"pause:p", b"{}"), (JOIN, b"x" * 500_000), (b"pause:q", b"{}"), (JOIN, None)]
     async with heard(application) as log:
         for record in said:
             owner.ledger().say(*record)
@@ -94,4 +94,5 @@ async def test_a_join_that_was_taken_in_is_not_kept_in_memory(
         assert [(line.key, line.value) for line in log.after(0)] == [said[0], said[2], said[3]]
         offsets = [line.offset for line in log.after(0)]
         assert [line.offset for line in log.after(offsets[1])] == offsets[1:]
+        assert log._bytes == sum(len(line.value or b"") for line in log._lines) == len(b"{}{}")
     await owner.vanish()

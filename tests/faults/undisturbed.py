@@ -168,6 +168,9 @@ def misplaced(result: Result, number: int) -> list[str]:
                     f"come to {note.reached_ms}"
                 )
         result.counts["control records replaced"] += len(note.replaced)
+    last = {lines[offset].key: offset for offset in sorted(heard)}
+    # replaced before any owner came to read it: none hears of it any more
+    heard |= {offset for offset, line in lines.items() if offset < last.get(line.key, -1)}
     if heard != lines.keys():
         found.append(
             f"partition {number} has heard of the control records {sorted(heard)}, not {sorted(lines)}"
