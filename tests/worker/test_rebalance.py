@@ -28,6 +28,7 @@ def recovered(bench: Bench, name: str) -> float:
 
 
 def accounts(bench: Bench, name: str) -> dict[int, float]:
+    bench.read(0.5)  # metrics tell of the last commit
     samples = bench.metrics(name)
     return {number: samples[f'latido_accounts{{partition="{number}"}}'] for number in bench.owned(name)}
 
