@@ -174,3 +174,26 @@ def test_a_row_of_rejects_goes_on_with_the_next_owner(program: Program) -> None:
     assert second.halted is None
     offer(second, HALT_AFTER - 1, 1)
     assert second.halted is Input.LOGINS
+
+
+def test_keys_that_are_joined_like_the_ids_of_other_records_are_not_taken_for_theirs(
+    program: Program,
+) -> None:
+    """A chunk of known accounts is compared as a whole: ``ab``, ``c`` and ``a``, ``bc`` must not be alike."""
+    heard = Heard()
+    machine = Partition(program, partition=0, partitions=1, observer=heard)
+    sent = [("a", "a"), ("bc", "bc"), ("ab", "ab"), ("c", "c"), ("ab", "a"), ("c", "bc")]
+    for first, some in ((0, sent[:4]), (4, sent[4:])):
+        values = [
+            b'{"event_id":"%d","account_id":"%s","occurred_at":%d}' % (first + n, name.encode(), START_MS + n)
+            for n, (_, name) in enumerate(some)
+        ]
+        offsets = np.arange(first, first + len(some))
+        keys = [key.encode() for key, _ in some]
+        machine.offer(Input.LOGINS, Chunk(keys, values, offsets, np.full(len(some), -1)))
+    for topic in Input:
+        machine.end_reached(topic, ENDLESS_MS)
+    while machine.step(100) or machine.due_now():
+        pass
+    assert heard.events[Input.LOGINS] == 4
+    assert heard.rejects == {RejectReason.KEY_MISMATCH: 2}
