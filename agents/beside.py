@@ -27,6 +27,11 @@ def clock_record(clock_ms: int) -> tuple[bytes, bytes]:
     return CLOCK, clock_ms.to_bytes(8, "little", signed=True)
 
 
+def read_clock(value: bytes) -> int:
+    """Return what such a record says."""
+    return int.from_bytes(value, "little", signed=True)
+
+
 class Part(Protocol):
     """A part of the state of a partition that writes and reads records of its own."""
 

@@ -22,7 +22,7 @@ from agents.convert import convert
 from agents.letter_commands import list_letters, retry_letters, show_letter
 from agents.log_repeats import say_repeats_once
 from agents.model_commands import models
-from agents.options import instant
+from agents.options import instant, recorded_files
 from agents.seed_command import seed
 from agents.settings import Settings, unknown_variables
 from agents.simulation.command import simulate
@@ -81,9 +81,7 @@ def worker() -> None:
 
 
 @main.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@recorded_files
 @click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
 @click.option("--partitions", default=1, show_default=True, type=click.IntRange(1, 1024))
 @click.option(
@@ -222,13 +220,7 @@ def report() -> None:
 
 
 @report.command("conversion")
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@recorded_files
 @click.option(
     "--model", default="qualification", show_default=True, help="The model that judges: by name or path."
 )
@@ -253,13 +245,7 @@ def report_conversion(
 
 
 @report.command("shadow")
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@recorded_files
 @click.option("--policy", default=None, help="A shipped policy's name or a file; default: LATIDO_POLICY.")
 @click.option(
     "--against", default=None, metavar="MODEL", help="The live model beside them; default: the first."

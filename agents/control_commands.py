@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from agents.numba_cache import use_cache
-from agents.options import instant
+from agents.options import instant, recorded_files
 from agents.settings import Settings
 from agents.simulation.clocktext import instant_text
 from schemas.control import ActivatePolicy, GoLive, Pause, Resume, ResumeInput, SkipInput, content_hash
@@ -18,6 +17,7 @@ from schemas.topics import INPUT_TOPICS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
+    from pathlib import Path
 
     from agents.control_topic import Halt
     from schemas.control import ControlRecord
@@ -133,9 +133,7 @@ def _moved(was: Sequence[str], now: Sequence[str], known: Container[str]) -> str
 @click.command("diff")
 @click.argument("before")
 @click.argument("after")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@recorded_files
 @click.option(
     "--days",
     default=30,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from agents.beside import CLOCK
+from agents.beside import CLOCK, read_clock
 from agents.changelog import read_changelog
 from agents.clients import Connection
 from agents.control_log import RECORDS_MAX
@@ -37,6 +37,7 @@ from streams.control import (
     Entry,
     Standing,
     home_of,
+    offset_of,
     read_control,
     read_entry,
     read_standing,
@@ -85,7 +86,7 @@ class Heard:
     def load(self, key: bytes, value: bytes | None) -> None:
         """Take one changelog record."""
         if key.startswith(CONTROL + b":"):
-            offset = int(key[len(CONTROL) + 1 :])
+            offset = offset_of(key)
             self.entries.pop(offset, None)
             if value is not None:
                 self.entries[offset] = read_entry(key, value)
@@ -94,7 +95,7 @@ class Heard:
         elif key == CONTROL:
             self.standing = read_standing(value)
         elif key == CLOCK:
-            self.clock_ms = int.from_bytes(value, "little", signed=True)
+            self.clock_ms = read_clock(value)
         elif key.startswith(POSITION):
             topic, progress = read_position(key, value)
             self.inputs[topic] = progress

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from aiokafka.structs import TopicPartition
 
 from agents.clients import changelog_consumer
+from schemas.control import is_of_join
 from schemas.errors import StateError
 from schemas.topics import MIB
 from streams.control import ControlLine
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 RECORDS_MAX: Final = 10_000
 BYTES_MAX: Final = 64 * MIB
 POLL_TIMEOUT_MS: Final = 200
-JOINS: Final = b"join:"
-"""How the keys of joins begin."""
 
 
 class ControlLog:
@@ -81,7 +80,7 @@ class ControlLog:
     async def _read(self) -> None:
         for records in (await self._consumer.getmany(timeout_ms=POLL_TIMEOUT_MS)).values():
             for record in records:
-                if record.value is None and (record.key or b"").startswith(JOINS):
+                if record.value is None and is_of_join(record.key):
                     self._forget(record.key)
                 self._lines.append(ControlLine(record.offset, record.key, record.value))
                 self._bytes += len(record.value or b"")

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import click
 
 from schemas.events import OCCURRED_AT_END_MS
+
+recorded_files = click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)  # fmt: skip
+"""Files of recorded events, at least one."""
 
 
 def instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from agents.beside import CLOCK, LAYOUT, META, RESERVED, Beside, Part
+from agents.beside import CLOCK, LAYOUT, META, RESERVED, Beside, Part, read_clock
 from agents.dead_letter import add_refusals, dead_letter
 from agents.observer import NullPartitionObserver, PartitionObserver, PartitionState
 from agents.outbox import Outbox
@@ -346,7 +346,7 @@ class Partition:
         if key.startswith(POSITION):
             self._load_progress(*read_position(key, value))
         elif key == CLOCK:
-            self.merge.clock_ms = int.from_bytes(value, "little", signed=True)
+            self.merge.clock_ms = read_clock(value)
         elif key == META:
             self._beside.check_count(value)
         elif key.startswith(LAYOUT):

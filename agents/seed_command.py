@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agents.options import instant
+from agents.options import instant, recorded_files
 from agents.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class ProgressBars:
 
 
 @click.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@recorded_files
 @click.option(
     "--until",
     default=None,

@@ -115,6 +115,11 @@ def control_key(record: ControlRecord) -> bytes:
     return f"{kind_of(record)}:{record.id}".encode()
 
 
+def is_of_join(key: bytes | None) -> bool:
+    """Return whether a key is that of a join."""
+    return key is not None and key.startswith(f"{JoinAccount.__struct_config__.tag}:".encode())
+
+
 def content_hash(policy: dict[str, Any], models: list[dict[str, Any]]) -> str:
     """Return the hash of the contents of a policy and its models."""
     text = json.dumps([policy, models], sort_keys=True, separators=(",", ":"))

@@ -345,7 +345,7 @@ class Control:
             content = None if value is None else msgspec.json.decode(value, type=_Content)
             self.before = None if content is None else _compiled(content, self.program, NEVER_MS)
         elif value is None:
-            self._entries.pop(_offset(key), None)
+            self._entries.pop(offset_of(key), None)
         else:
             entry = read_entry(key, value)
             self._entries[entry.offset] = entry
@@ -384,7 +384,7 @@ def read_entry(key: bytes, value: bytes) -> Entry:
     Raises:
         StateError: it cannot be followed by this program.
     """
-    offset = _offset(key)
+    offset = offset_of(key)
     record = read_control(ControlLine(offset, None, value[8:]))
     return Entry(int.from_bytes(value[:8], "little"), offset, record, value[8:])
 
@@ -393,5 +393,6 @@ def _key(offset: int) -> bytes:
     return CONTROL + b":%d" % offset
 
 
-def _offset(key: bytes) -> int:
+def offset_of(key: bytes) -> int:
+    """Return the offset in the key of a changelog record that keeps one of the topic."""
     return int(key[len(CONTROL) + 1 :])

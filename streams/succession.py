@@ -235,9 +235,8 @@ def _unpacked(accounts: Accounts, record: JoinAccount) -> _Packed:
     foreign.learn_layout(record.row[:FINGERPRINT_BYTES], record.layout)
     foreign.put(record.old.encode(), record.row)
     (read,) = foreign.read(program.layout, int(accounts.plan.scalars[IN_FORCE_FROM]))
-    rows = np.repeat(
-        read.rows, 2
-    )  # two, so that it is laid out in memory as many are, and nothing compiled anew
+    # Two, so that they are laid out in memory as many are, and nothing is compiled anew.
+    rows = np.repeat(read.rows, 2)
     cells = view(
         rows, None, template(program.layout), facts=len(program.facts), targets=len(program.overrides),
         knowledge=len(program.layout.knowledge), components=len(program.plan.components),

@@ -71,19 +71,24 @@ def run_core(
         machine = Partition(program, partition=number, partitions=partitions, observer=heard, keyed=keyed)
         if until_ms is not None:
             machine.merge.until_ms = until_ms
-        for source in Input:
-            lane = [r for r in records if r.partition == number and r.input is source]
-            if lane:
-                machine.offer(source, chunk_of(lane))
-            machine.end_reached(source, ENDLESS_MS)
-        while machine.step(STEP_ROWS) or machine.due_now():
-            pass
+        take_all(machine, records, STEP_ROWS)
         if machine.halted is None:
             end_ms = machine.merge.largest_ms - machine.grace_ms if until_ms is None else until_ms
             machine.merge.clock_ms = max(machine.merge.clock_ms, end_ms)
             machine.sweep_all()
         _add(found, machine, heard)
     return found
+
+
+def take_all(machine: Partition, records: Sequence[Recorded], rows_max: int) -> None:
+    """Let a partition take all records that are its own, each input as one chunk, in steps of ``rows_max`` events."""
+    for source in Input:
+        lane = [each for each in records if each.partition == machine.partition and each.input is source]
+        if lane:
+            machine.offer(source, chunk_of(lane))
+        machine.end_reached(source, ENDLESS_MS)
+    while machine.step(rows_max) or machine.due_now():
+        pass
 
 
 def chunk_of(lane: Sequence[Recorded]) -> Chunk:

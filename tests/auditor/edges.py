@@ -20,6 +20,8 @@ from tests.auditor.exact import DAY_MS, EPOCH, HOUR_MS, partition_of, rfc3339
 from tests.auditor.worlds import ZONES, World, world
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.auditor.scenarios import Tree
 
 MINUTE_MS = 60_000
@@ -408,6 +410,17 @@ def _renewal(draw: Draw, account: str) -> Sent:
 
 def _date(day: int) -> str:
     return (EPOCH + timedelta(days=day)).date().isoformat()
+
+
+def with_erase(record: Recorded, value: Callable[[], object]) -> Recorded:
+    """Return a record whose body says ``erase``; the record itself if that is no JSON object."""
+    try:
+        fields = json.loads(record.value or b"")
+    except ValueError:
+        return record
+    if not isinstance(fields, dict):
+        return record
+    return record._replace(value=json.dumps(fields | {"erase": value()}).encode())
 
 
 def _with_bad(rng: Random, good: list[Sent], *, halt: bool) -> list[Sent]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from functools import cache
 from random import Random
@@ -46,14 +45,7 @@ def case(seed: int) -> edges.Case:
 def _perhaps_erasing(rng: Random, record: Recorded) -> Recorded:
     if record.input is not Input.ACCOUNT_FACTS or not record.value or rng.random() > 0.2:
         return record
-    try:
-        fields = json.loads(record.value)
-    except ValueError:
-        return record
-    if not isinstance(fields, dict):
-        return record
-    fields["erase"] = rng.choice([True, True, True, True, False, None, 1])
-    return record._replace(value=json.dumps(fields).encode())
+    return edges.with_erase(record, lambda: rng.choice([True, True, True, True, False, None, 1]))
 
 
 @cache

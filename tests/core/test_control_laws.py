@@ -26,6 +26,8 @@ from tests.auditor.scenarios import default_policy
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.plan import Program
     from tests.core.conftest import Events
 
@@ -68,8 +70,11 @@ class Controlled(Machine):
     """A machine whose partition hears of control before it is offered anything, as a worker's does."""
 
     lines = CONTROL
+    owners: Sequence[Program] = ()
+    """With what those that take over were started, if it differs."""
 
     def take_over(self, rng: random.Random) -> None:
+        self.program = rng.choice(self.owners) if self.owners else self.program
         super().take_over(rng)
         self.partition.take_control(self.lines)
 
@@ -219,14 +224,7 @@ def test_who_owns_a_partition_next_goes_on_under_the_policy_in_force_whatever_it
     lines = [*topic(first), *(each._replace(offset=each.offset + 1) for each in CONTROL)]
     others = [program, load_program("docs/examples/silence.yaml")]
     mixed = Controlled(others[begins], events)
-    mixed.lines = lines
-    take_over = mixed.take_over
-
-    def by_another(rng: random.Random) -> None:
-        mixed.program = rng.choice(others)
-        take_over(rng)
-
-    mixed.take_over = by_another  # type: ignore[method-assign]
+    mixed.lines, mixed.owners = lines, others
     assert by_account(mixed.run(random.Random(4), crash=0.05)) == by_account(whole)
 
 

@@ -63,16 +63,20 @@ def offer(partition: Partition, source: Input, first: int, values: Sequence[byte
     partition.offer(source, Chunk([None] * len(values), list(values), offsets, nothing))
 
 
+def take_all(partition: Partition, events: Events) -> None:
+    for source in Input:
+        if events[source]:
+            offer(partition, source, 0, events[source])
+        partition.end_reached(source, ENDLESS_MS)
+    while partition.step(1_000) or partition.due_now():
+        pass
+
+
 def folded(program: Program, events: Events, end_ms: int, control: Sequence[ControlLine]) -> Partition:
     """Return a partition that took all events and control records, and whose clock is at the end."""
     whole = Partition(program, partition=0, partitions=1, keyed=False)
     whole.take_control(control)
-    for source in Input:
-        if events[source]:
-            offer(whole, source, 0, events[source])
-        whole.end_reached(source, ENDLESS_MS)
-    while whole.step(1_000) or whole.due_now():
-        pass
+    take_all(whole, events)
     whole.merge.clock_ms = end_ms
     whole.sweep_all()
     return whole
@@ -334,12 +338,7 @@ def replayed(program: Program, events: Events, partitions: int) -> tuple[dict[st
         }
         machine = Partition(program, partition=number, partitions=partitions, keyed=False)
         machine.take_control(lines)
-        for source in Input:
-            if mine[source]:
-                offer(machine, source, 0, mine[source])
-            machine.end_reached(source, ENDLESS_MS)
-        while machine.step(1_000) or machine.due_now():
-            pass
+        take_all(machine, mine)
         machine.merge.clock_ms = max(machine.merge.clock_ms, END_MS - machine.grace_ms)
         machine.sweep_all()
         batch = machine.drain()

@@ -125,13 +125,7 @@ def test_owners_that_know_of_no_shadow_go_on_under_the_policy_in_force(
 ) -> None:
     others = [program, load_program("docs/examples/silence.yaml")]
     mixed = controlled(others[1], events)
-    take_over = mixed.take_over
-
-    def by_another(rng: random.Random) -> None:
-        mixed.program = rng.choice(others)
-        take_over(rng)
-
-    mixed.take_over = by_another  # type: ignore[method-assign]
+    mixed.owners = others
     mixed.run(random.Random(4), crash=0.05)
     assert told(mixed) == whole
 

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.topics import Input
+from tests.auditor.edges import with_erase
 from tests.auditor.event import Recorded
 from tests.auditor.exact import DAY_MS, HOUR_MS, partition_of
 
@@ -80,13 +81,7 @@ def with_erasures(rng: Random, records: list[Recorded]) -> list[Recorded]:
 def _perhaps_erasing(rng: Random, record: Recorded) -> Recorded:
     if record.input is not Input.ACCOUNT_FACTS or not record.value or rng.random() > 0.15:
         return record
-    try:
-        fields = json.loads(record.value)
-    except ValueError:
-        return record
-    if not isinstance(fields, dict):
-        return record
-    return record._replace(value=json.dumps(fields | {"erase": True}).encode())
+    return with_erase(record, lambda: True)
 
 
 def with_crowd(rng: Random, timed: Timed, world: World) -> Timed:

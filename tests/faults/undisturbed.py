@@ -14,10 +14,10 @@ from agents.partition import Partition
 from schemas.control import ResumeInput, SkipInput, kind_of
 from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Status
 from schemas.topics import CONTROL, Input, Output
-from streams.clock import ENDLESS_MS, NEVER_MS
+from streams.clock import NEVER_MS
 from streams.control import ControlLine, read_control
 from streams.decode import instant_ms
-from tests.auditor.core import chunk_of
+from tests.auditor.core import take_all
 from tests.faults.noting import NOTED, read_note
 from tests.faults.world import CHANGELOG, Result
 
@@ -122,13 +122,7 @@ def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
         counts = isinstance(record, ResumeInput | SkipInput) or at_ms <= result.clocks[number]
         observer.counts[f"{kind_of(record)} in force"] += counts
     machine.take_control(())
-    for topic in Input:
-        lane = [record for record in records if record.partition == number and record.input is topic]
-        if lane:
-            machine.offer(topic, chunk_of(lane))
-        machine.end_reached(topic, ENDLESS_MS)
-    while machine.step(STEP_ROWS) or machine.due_now():
-        pass
+    take_all(machine, records, STEP_ROWS)
     if machine.halted is None:
         machine.merge.clock_ms = max(machine.merge.clock_ms, result.clocks[number])
         machine.sweep_all()

@@ -27,6 +27,7 @@ from tests.worker.recording import record, replayed
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Bench
+    from tests.worker.recording import Recording
 
 ACCOUNTS: Final = 20
 DAYS: Final = 70
@@ -68,6 +69,25 @@ def told_at(messages: Messages, at_ms: int, topic: Output) -> list[dict[str, Any
     ]
 
 
+def rolled(bench: Bench, recording: Recording, expected: Messages) -> Messages:
+    """Let workers, restarted one after the other under each other's policies, tell what is expected; return it."""
+    wanted = total(expected)
+    bench.produce(recording)
+    bench.start("w1", **SLOWLY)
+    bench.start("w2", policy=OTHER, **SLOWLY)
+    bench.read(60, until=wanted // 5)
+    assert bench.stop("w1") == 0
+    bench.start("w1", policy=OTHER, **SLOWLY)
+    bench.read(60, until=wanted // 2)
+    assert bench.stop("w2") == 0
+    assert total(up_to(bench.read(1), recording.end_ms)) < wanted, "the restarts came after all was told"
+    bench.start("w2")
+    seen = bench.read_all(wanted, recording.end_ms)
+    found = differences(seen, expected)
+    assert not found, "\n".join(found)
+    return seen
+
+
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.timeout(240)
@@ -85,21 +105,7 @@ def test_a_rolling_restart_with_two_policies_equals_the_replay_and_alerts_nobody
         bench, "policy", "activate", second_policy(tmp_path / "second"), "--at", str(change_ms)
     )
     expected = replayed(recording, tmp_path / "replay", partitions=PARTITIONS, control=written(bench))
-    wanted = total(expected)
-    bench.produce(recording)
-
-    bench.start("w1", **SLOWLY)
-    bench.start("w2", policy=OTHER, **SLOWLY)
-    bench.read(60, until=wanted // 5)
-    assert bench.stop("w1") == 0
-    bench.start("w1", policy=OTHER, **SLOWLY)
-    bench.read(60, until=wanted // 2)
-    assert bench.stop("w2") == 0
-    assert total(up_to(bench.read(1), recording.end_ms)) < wanted, "the restarts came after all was told"
-    bench.start("w2")
-    seen = bench.read_all(wanted, recording.end_ms)
-    found = differences(seen, expected)
-    assert not found, "\n".join(found)
+    seen = rolled(bench, recording, expected)
 
     changes = told_at(seen, change_ms, Output.SCORE_CHANGES)
     assert {change["cause"]["kind"] for change in changes} == {"model"}
@@ -121,6 +127,6 @@ def test_a_rolling_restart_with_two_policies_equals_the_replay_and_alerts_nobody
     log.info(
         "%d events, %d messages equal to the replay, %d of the change",
         len(recording.events),
-        wanted,
+        total(expected),
         len(changes),
     )

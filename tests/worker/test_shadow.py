@@ -18,9 +18,9 @@ from agents.program import shipped
 from agents.simulation.company import DAY_MS
 from schemas.topics import Output
 from tests.worker.conftest import PARTITIONS, latido
-from tests.worker.judge import differences, total, up_to
+from tests.worker.judge import total
 from tests.worker.recording import record, replayed
-from tests.worker.test_control import OTHER, SLOWLY, told_at, written
+from tests.worker.test_control import rolled, told_at, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,21 +58,7 @@ def test_a_rolling_restart_while_models_go_live_and_into_shadow_equals_the_repla
     assert "From then on health live and adoption in shadow; its first score there is told at once." in said
     assert "new models (none)" in said
     expected = replayed(recording, tmp_path / "replay", partitions=PARTITIONS, control=written(bench))
-    wanted = total(expected)
-    bench.produce(recording)
-
-    bench.start("w1", **SLOWLY)
-    bench.start("w2", policy=OTHER, **SLOWLY)
-    bench.read(60, until=wanted // 5)
-    assert bench.stop("w1") == 0
-    bench.start("w1", policy=OTHER, **SLOWLY)
-    bench.read(60, until=wanted // 2)
-    assert bench.stop("w2") == 0
-    assert total(up_to(bench.read(1), recording.end_ms)) < wanted, "the restarts came after all was told"
-    bench.start("w2")
-    seen = bench.read_all(wanted, recording.end_ms)
-    found = differences(seen, expected)
-    assert not found, "\n".join(found)
+    seen = rolled(bench, recording, expected)
 
     live, shadow = (told_at(seen, change_ms, topic) for topic in (Output.SCORE_CHANGES, Output.SHADOW_SCORES))
     assert {change["model"] for change in live} == {"health"}
@@ -85,5 +71,5 @@ def test_a_rolling_restart_while_models_go_live_and_into_shadow_equals_the_repla
     assert set(in_shadow) == {"health", "adoption"}
     log.info(
         "%d events, %d messages equal to the replay, %d of them in shadow, %d of the change",
-        len(recording.events), wanted, len(in_shadow), len(live) + len(shadow),
+        len(recording.events), total(expected), len(in_shadow), len(live) + len(shadow),
     )  # fmt: skip
