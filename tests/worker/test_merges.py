@@ -87,12 +87,19 @@ class Said:
         self._bench, self._producer = bench, bench.producer()
 
     def login(self, account: str, at_ms: int | None = None) -> None:
+        self._tell(Input.LOGINS, "login", account, at_ms)
+
+    def failed_payment(self, account: str) -> None:
+        self._tell(Input.PAYMENTS, "payment", account, payment_id=f"payment {account}", status="failed")
+
+    def _tell(self, source: Input, kind: str, account: str, at_ms: int | None = None, **content: str) -> None:
         now_ms = time.time_ns() // 1_000_000
         told = {"event_id": f"said {len(self.lines)}", "account_id": account, "occurred_at": at_ms or now_ms}
-        topic = self._bench.topic(INPUT_TOPICS[Input.LOGINS].name)
+        told |= content
+        topic = self._bench.topic(INPUT_TOPICS[source].name)
         self._producer.produce(topic, json.dumps(told).encode(), account.encode(), timestamp=now_ms)
         assert self._producer.flush(30) == 0
-        self.lines.append(told | {"type": "login", "received_at": now_ms})
+        self.lines.append(told | {"type": kind, "received_at": now_ms})
         time.sleep(1.5)
 
 
@@ -191,6 +198,7 @@ def test_merges_through_kills_equal_the_replay_that_makes_the_joins_itself(
         said.login(neighbour(old))  # so that in the order too what follows comes after the merge
         said.login(old, int(at_s * 1000) - 500)  # late: left out
     said.login(merging[0][0])  # begins anew
+    said.failed_payment(merging[2][1])  # lowers a score, as one log-in more need not
     end_ms = time.time_ns() // 1_000_000
     time.sleep(GRACE_S + 3)
 
