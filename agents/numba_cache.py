@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "NUMBA_CACHE_DIR"
-OPTIONS: Final = {"NUMBA_OPT": "2", "NUMBA_LOOP_VECTORIZE": "0"}
-"""The core is scalar code of short loops: more would double the time of compilation and gain nothing."""
+OPTIONS: Final = {"NUMBA_OPT": "2"}
+"""More would lengthen the compilation and gain nothing."""
 
 
 def use_cache() -> Path:

@@ -56,12 +56,23 @@ def active_days(cells: Cells, plan: Plan, row: int, first: int, last: int) -> in
 
 
 @kernel
+def active_days_of_week(cells: Cells, plan: Plan, row: int, last: int) -> int:
+    """Return the number of active days among ``last`` and the six days before it, all among the days kept."""
+    slot, first = plan.scalars[ACTIVE], (last - 6) & (ACTIVE_DAYS_KEPT - 1)
+    low, high = slot + first // 8, slot + (first // 8 + 1) % (ACTIVE_DAYS_KEPT // 8)
+    bits = (int64(cells.u8[row, low]) | int64(cells.u8[row, high]) << 8) >> first % 8
+    pairs = (bits & 0x55) + (bits >> 1 & 0x15)  # the number of bits set in each two, then in each four
+    fours = (pairs & 0x33) + (pairs >> 2 & 0x33)
+    return (fours & 0x0F) + (fours >> 4)
+
+
+@kernel
 def active_weeks(cells: Cells, plan: Plan, row: int) -> tuple[int, int, int]:
     """Return the active days of the recent weeks, of the earlier ones, and the sum of squares of the latter's weeks."""
     recent, earlier, squares = int64(0), int64(0), int64(0)
     day, weeks = int64(cells.u16[row, DAY]), plan.rules[DECLINE, RULE_WINDOW]
     for week in range(weeks + plan.rules[DECLINE, BASELINE]):
-        days = active_days(cells, plan, row, day - 7 * week - 6, day - 7 * week)
+        days = active_days_of_week(cells, plan, row, day - 7 * week)
         if week < weeks:
             recent += days
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numba
 import numpy as np
 
-from streams.linking import Part, Whole, address, copy_bytes, fetch_ahead
+from streams.linking import Part, Whole, address, contiguous_row, copy_bytes, fetch_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Function = TypeVar("Function", bound="Callable[..., object]")
+Table = TypeVar("Table", bound="npt.NDArray[Any]")
 Fields = TypeVar("Fields", bound="tuple[Any, ...]")
 
 
@@ -57,10 +58,14 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
         """Copy ``count`` bytes of ``data``, from ``start`` on, to ``out`` at ``at``; compiled, no bounds are checked."""
         out[at : at + count] = data[start : start + count]
 
+    def row_of(table: Table, row: int) -> Table:
+        """Return a row of a table whose cells lie side by side, so that loops over them may take many at once."""
+        return cast("Table", table[row])
+
     def prefetch(table: npt.NDArray[Any], row: int) -> None:
         """Let a row of a contiguous table be brought from memory while other work goes on; compiled, no bounds are checked."""
 else:
-    reference, copy, prefetch = address, copy_bytes, fetch_ahead
+    reference, copy, prefetch, row_of = address, copy_bytes, fetch_ahead, contiguous_row
 
 
 if TYPE_CHECKING:

@@ -158,12 +158,9 @@ def payments_in_trouble(cells: Cells, plan: Plan, row: int, state: int, now: int
     """Return how many payments of a state are in trouble at ``now``."""
     total = int64(0)
     for i in range(PAYMENTS):
-        begin = trouble_begins(cells, plan, row, i)
-        if (
-            cells.u8[row, plan.scalars[PAYMENT_STATES] + i] == state
-            and begin <= now < begin + plan.rules[PAYMENT_TROUBLE, QUIET]
-        ):
-            total += 1
+        if cells.u8[row, plan.scalars[PAYMENT_STATES] + i] == state:
+            begin = trouble_begins(cells, plan, row, i)
+            total += begin <= now < begin + plan.rules[PAYMENT_TROUBLE, QUIET]
     return total
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.reasons import Rule
-from streams.compiled import int64, kernel
+from streams.compiled import int64, kernel, row_of
 from streams.days import DAY_MS
 from streams.layout import ABSENT, DAY, NO_DAILY, NONE, UNSET
 from streams.plan import (
@@ -85,11 +85,12 @@ def has_fallen(cells: Cells, plan: Plan, row: int, band: int, now: int) -> bool:
 def points_lost(cells: Cells, plan: Plan, row: int) -> int:
     """Return what the score is below the best of the last days, in hundredths, or ``ABSENT``."""
     first, days = plan.scalars[DAILY], plan.rules[BAND_DROP, LIMIT_DAYS] + 1
-    day, best = int64(cells.u16[row, DAY]), int64(ABSENT)
-    present = int64(cells.u16[row, first + day % days])
-    for past in range(day - days + 1, day):
-        daily = int64(cells.u16[row, first + past % days])
-        if daily != NO_DAILY:
+    today, best = first + int64(cells.u16[row, DAY]) % days, int64(ABSENT)
+    daily_scores = row_of(cells.u16, row)
+    present = int64(daily_scores[today])
+    for i in range(first, first + days):  # the present day and all that count before it, in any order
+        daily = int64(daily_scores[i])
+        if i != today and daily != NO_DAILY:
             best = max(best, daily)
     return int64(ABSENT) if best == ABSENT or present == NO_DAILY else max(int64(0), best - present)
 

@@ -19,6 +19,7 @@ from numba.core.imputils import lower_getattr_generic
 from numba.core.typed_passes import NativeLowering
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import populate_array
 
 LINE_BYTES: Final = 64
 """What a processor reads of memory at once."""
@@ -165,6 +166,35 @@ def fetch_ahead(_: Any, table: types.Array, row: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(table, types.int64), generate
+
+
+@intrinsic
+def contiguous_row(_: Any, table: types.Array, row: Any) -> Any:
+    """Return row ``row`` of a table as an array whose cells are known to lie side by side."""
+    del row
+    kind = types.Array(table.dtype, 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        found = context.make_array(kind)(context, builder)
+        stride, cells = (
+            cgutils.unpack_tuple(builder, each)[at] for at, each in enumerate((array.strides, array.shape))
+        )
+        start = builder.gep(
+            builder.bitcast(array.data, cgutils.voidptr_t), [builder.mul(arguments[1], stride)]
+        )
+        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(table.dtype)))
+        populate_array(
+            found,
+            data=builder.bitcast(start, array.data.type),
+            shape=[cells],
+            strides=[size],
+            itemsize=size,
+            meminfo=None,
+        )
+        return found._getvalue()  # noqa: SLF001
+
+    return kind(table, types.int64), generate
 
 
 Part, Whole = _compiler(_PartLowering), _compiler(_WholeLowering)

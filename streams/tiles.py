@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from streams.compiled import int64, kernel
+from streams.compiled import int64, kernel, row_of
 from streams.layout import ABSENT, BITS, DAY, WIDE
 from streams.plan import CURRENCY, LAST_DAY_SLOT, RING_BIT, RING_DAYS, RING_OFFSET, RING_WIDTH
 
@@ -129,7 +129,7 @@ def tile(cells: Cells, plan: Plan, row: int, ring: int, number: int) -> int:
 
 
 @kernel
-def cells_sum(cells: npt.NDArray[np.uint16], first: int, count: int) -> tuple[int, int]:
+def cells_sum(cells: npt.NDArray[np.unsignedinteger[Any]], first: int, count: int) -> tuple[int, int]:
     """Return the sum of some cells of a row, and how many of them are above zero."""
     total, above = int64(0), int64(0)
     # Numbers without a sign: negative indices need not be looked for.
@@ -138,6 +138,15 @@ def cells_sum(cells: npt.NDArray[np.uint16], first: int, count: int) -> tuple[in
         total += cell
         above += cell > 0
     return total, above
+
+
+@kernel
+def bits_set(bits: npt.NDArray[np.uint8], offset: int, first: int, count: int) -> int:
+    """Return how many of ``count`` bits from number ``first`` on are set, in a row of bits that begins at cell ``offset``."""
+    total = int64(0)
+    for number in range(first, first + count):
+        total += get_bit(bits, offset, number)
+    return total
 
 
 @kernel
@@ -151,16 +160,15 @@ def window(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int)
     number, count = first % days, last - first + 1
     before_end = min(count, days - number)
     if width == WIDE:
-        total, above = cells_sum(cells.u16[row], offset + number, before_end)
-        more, more_above = cells_sum(cells.u16[row], offset, count - before_end)
+        total, above = cells_sum(row_of(cells.u16, row), offset + number, before_end)
+        more, more_above = cells_sum(row_of(cells.u16, row), offset, count - before_end)
         return total + more, above + more_above
     if width == BITS:
-        bits = int64(0)
-        for day in range(first, last + 1):
-            bits += get_bit(cells.u8[row], offset, day % days)
+        bits = bits_set(row_of(cells.u8, row), offset, number, before_end)
+        bits += bits_set(row_of(cells.u8, row), offset, 0, count - before_end)
         return bits, bits
-    total, above = cells_sum(cells.u8[row], offset + number, before_end)
-    more, more_above = cells_sum(cells.u8[row], offset, count - before_end)
+    total, above = cells_sum(row_of(cells.u8, row), offset + number, before_end)
+    more, more_above = cells_sum(row_of(cells.u8, row), offset, count - before_end)
     return total + more, above + more_above
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streams.compiled import int64, kernel
+from streams.compiled import int64, kernel, row_of
 from streams.layout import BUCKETS, DAY, USER_DAYS, USER_SEEN
 from streams.plan import USERS
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from streams.cells import Cells
     from streams.plan import Plan
 
@@ -46,21 +48,26 @@ def mark_user(cells: Cells, plan: Plan, row: int, bucket: int, day: int) -> None
 
 @kernel
 def marks(today: int, window: int) -> tuple[int, int, int]:
-    """Return (first, end, from): in the last ``window`` days are the cells of first..end - 1, and those of from on."""
+    """Return (first, last, above): in the last ``window`` days are the cells of first..last, and those above the third."""
     if today >= window:
-        return today - window + 1, today + 1, USER_DAYS + 1
-    return int64(1), today + 1, today - window + 1 + USER_DAYS
+        return today - window + 1, today, int64(USER_DAYS)
+    return int64(1), today, today - window + USER_DAYS
+
+
+@kernel
+def marked(buckets: npt.NDArray[np.uint8], first: int, last: int, above: int) -> int:
+    """Return the number of buckets whose cell is in first..last or above another, all from 1 to 255."""
+    low, high, old, total = np.uint8(first), np.uint8(last), np.uint8(above), np.uint8(0)
+    for i in range(np.uint64(BUCKETS)):  # without a sign: negative indices need not be looked for
+        cell = buckets[i]  # all in bytes, of which a processor compares and adds many at once
+        total = np.uint8(total + np.uint8((low <= cell) & (cell <= high) | (cell > old)))
+    return int64(total)
 
 
 @kernel
 def users(cells: Cells, plan: Plan, row: int, window: int, longer: int) -> tuple[int, int]:
     """Return about how many distinct users were active in the last ``window`` days, and in the last ``longer`` days."""
     first, today = plan.scalars[USERS], int64(cells.u16[row, DAY]) % USER_DAYS + 1
-    buckets, few, many = cells.u8[row, first : first + BUCKETS], int64(0), int64(0)
-    begin, end, old = marks(today, window)
-    longer_begin, longer_end, longer_old = marks(today, longer)
-    for i in range(np.uint64(BUCKETS)):  # without a sign: negative indices need not be looked for
-        cell = int64(buckets[i])
-        few += (begin <= cell < end) | (cell >= old)
-        many += (longer_begin <= cell < longer_end) | (cell >= longer_old)
+    buckets = row_of(cells.u8, row)[first : first + BUCKETS]
+    few, many = marked(buckets, *marks(today, window)), marked(buckets, *marks(today, longer))
     return int64(plan.users[few]), int64(plan.users[many])
