@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.structs import TopicPartition
 
@@ -172,14 +172,29 @@ class FetchLog:
             if answered_ms != before[tp]:
                 self.asked_ms[tp] = asked_ms
             result = self._fetcher._records.get(tp)
-            if type(result) is FetchResult and result._partition_records is not None:
-                result._partition_records._consumer_record = _as_it_lies
+            if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
+                result._partition_records = _AsTheyLie(result._partition_records)
         return fetched
 
 
 def _answer_times(assignment: Any, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
     states = {tp: assignment.state_value(tp) for tp in tps}
     return {tp: state.timestamp for tp, state in states.items() if state is not None}
+
+
+class _AsTheyLie:
+    """The records of a fetch for ``FetchResult.getall``: those of the batch, from aiokafka's generator itself."""
+
+    def __init__(self, records: PartitionRecords) -> None:
+        records._consumer_record = _as_it_lies
+        self._records = records
+
+    def __iter__(self) -> Iterator[Any]:
+        return cast("Iterator[Any]", self._records._records_iterator)
+
+    @property
+    def next_fetch_offset(self) -> int:
+        return int(self._records.next_fetch_offset)
 
 
 def _as_it_lies(_tp: TopicPartition, record: Any) -> Any:

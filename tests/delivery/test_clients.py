@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
 from aiokafka.structs import TopicPartition
 
@@ -17,12 +17,49 @@ from agents.clients import FetchLog, calm
 ANSWERED, REFUSED = TopicPartition("logins", 0), TopicPartition("logins", 1)
 
 
+class State:
+    """How a partition is read."""
+
+    timestamp: Any = None
+    paused = False
+    position = 10
+
+    def consumed_to(self, position: int) -> None:
+        self.position = position
+
+
+class Batch(list[SimpleNamespace]):
+    """A batch with a record at each offset; the last one was compacted away."""
+
+    is_control_batch = False
+    producer_id = None
+
+    def __init__(self, offsets: list[int]) -> None:
+        super().__init__(SimpleNamespace(offset=offset, key=b"k", value=b"v") for offset in offsets)
+        self.next_offset = offsets[-1] + 2
+
+
+class Batches:
+    """What a fetch brought: one batch."""
+
+    def __init__(self, offsets: list[int]) -> None:
+        self.batches = [Batch(offsets)]
+
+    def has_next(self) -> bool:
+        return bool(self.batches)
+
+    def next_batch(self) -> Batch:
+        return self.batches.pop(0)
+
+
 class Fetcher:
     """Answers one partition and refuses the other, after a while."""
 
     def __init__(self) -> None:
         self._records: dict[TopicPartition, FetchResult] = {}
-        self.states = {tp: SimpleNamespace(timestamp=None) for tp in (ANSWERED, REFUSED)}
+        self.states = {tp: State() for tp in (ANSWERED, REFUSED)}
+
+    active = True
 
     def state_value(self, tp: TopicPartition) -> Any:
         return self.states.get(tp)
@@ -30,7 +67,8 @@ class Fetcher:
     async def _proc_fetch_request(self, _assignment: object, _node_id: int, _request: object) -> bool:
         await asyncio.sleep(0.05)
         self.states[ANSWERED].timestamp = _now_ms()
-        records = SimpleNamespace(_consumer_record=None)
+        batches = Batches([10, 11, 13])
+        records = PartitionRecords(ANSWERED, batches, [], 10, None, None, False, "read_uncommitted")  # noqa: FBT003
         self._records[ANSWERED] = FetchResult(ANSWERED, assignment=self, partition_records=records, backoff=0)
         return True
 
@@ -54,8 +92,12 @@ async def test_records_are_handed_over_as_they_lie() -> None:
     fetcher = Fetcher()
     FetchLog(cast("Any", SimpleNamespace(_fetcher=fetcher)))
     await _fetch(fetcher)
-    record = object()
-    assert fetcher._records[ANSWERED]._partition_records._consumer_record(ANSWERED, record) is record
+    result, state = fetcher._records[ANSWERED], fetcher.states[ANSWERED]
+    records = [record for batch in Batches([10, 11, 13]).batches for record in batch]
+    assert result.getall(2) == records[:2]
+    assert (state.position, result.has_more()) == (12, True)
+    assert result.getall(2) == records[2:]
+    assert (state.position, result.has_more()) == (15, False)
 
 
 async def test_a_partition_that_was_taken_away_meanwhile_is_passed_over() -> None:

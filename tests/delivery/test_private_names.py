@@ -87,6 +87,10 @@ SOURCES: list[tuple[Any, str]] = [
     (FETCHER._proc_fetch_request, "for topic, partitions in request.topics:"),
     (FETCHER.fetched_records, "if partitions and tp not in partitions:"),
     (aiokafka.consumer.fetcher.FetchResult.__init__, "self._partition_records = partition_records"),
+    (aiokafka.consumer.fetcher.FetchResult.getall, "for msg in self._partition_records:"),
+    (aiokafka.consumer.fetcher.FetchResult._update_position, "self._partition_records.next_fetch_offset"),
+    (aiokafka.consumer.fetcher.FetchResult.check_assignment, "self._partition_records.next_fetch_offset"),
+    (aiokafka.consumer.fetcher.PartitionRecords.__next__, "return next(self._records_iterator)"),
     # What Faust does with a poll on its way to the agent.
     (FAUST_CONSUMER.getmany, "records_it = self.scheduler.iterate(records)"),
     (FAUST_CONSUMER._wait_next_records, "records = await self._getmany("),
