@@ -117,12 +117,30 @@ class Worker:
         """Wait until so many events have been processed."""
         self._wait(lambda: self.events() >= events, f"{events} events")
 
-    def _wait(self, reached: Callable[[], bool], what: str) -> None:
+    def wait_for_commit_of(self, events: int) -> None:
+        """Wait until so many events have been processed, and what came of them is committed.
+
+        Each look at its metrics costs the worker some milliseconds of what is measured: there are few of them, more towards
+        the end.
+        """
+        began, first = time.monotonic(), self.events()
+
+        def done() -> bool:
+            now = self.events()
+            rate = max(now - first, 1) / (time.monotonic() - began)
+            time.sleep(min(0.4 * max(0, events - now) / rate, 5))
+            return now >= events
+
+        self._wait(done, f"{events} events", pause_s=0.05)
+        commits = self._counted("latido_commits_total")
+        self._wait(lambda: self._counted("latido_commits_total") > commits, "a commit", pause_s=0.02)
+
+    def _wait(self, reached: Callable[[], bool], what: str, pause_s: float = 0.2) -> None:
         deadline = time.monotonic() + RUN_TIMEOUT_S
         while not reached():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"waited in vain for {what}:\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.2)
+            time.sleep(pause_s)
 
 
 def throughput(
@@ -150,9 +168,8 @@ def throughput(
     worker.start()
     worker.wait_for(1)
     first, cpu, began = worker.events(), cpu_s(worker.pid), time.perf_counter()
-    worker.wait_for(events)
+    worker.wait_for_commit_of(events)
     seconds = time.perf_counter() - began
-    time.sleep(0.5)  # the last transaction
     measured, peak = (events - first) / 1e6, memory_mib(worker.pid)
     cost = Cost(
         (cpu_s(worker.pid) - cpu) / measured, (events - first) / seconds, peak, worker.outputs() / events
