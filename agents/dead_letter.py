@@ -12,8 +12,7 @@ from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_ROW, REFUSED, refusa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.events import Reject
-    from streams.merge import Taken
+    from streams.events import Reject, Taken
 
 
 def add_refusals(taken: Taken, keys: Sequence[bytes]) -> None:

@@ -21,11 +21,11 @@ from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
 from streams.decode import Place, instant_ms
 from streams.erased import ERASED
-from streams.events import no_events
+from streams.events import nothing_taken
 from streams.inflow import INFLOW, Inflow
 from streams.intervals import reasons_waiting
 from streams.memory import PREFIX, Memory
-from streams.merge import POSITION, Merge, Progress, Taken, position_record, read_position
+from streams.merge import POSITION, Merge, Progress, position_record, read_position
 from streams.messages import Messages
 from streams.plan import IN_FORCE_FROM
 from streams.saved import saved_state
@@ -188,7 +188,7 @@ class Partition:
             self.outbox.notify(self.inflow.take_notices())
 
     def _messages(self) -> Messages:
-        nothing = Taken(no_events(), [], [], [], self.merge.clock(), {})
+        nothing = nothing_taken(self.merge.clock())
         return Messages(self.accounts, self.partition, nothing, self.control.before)
 
     def _tell(self, messages: Messages) -> None:

@@ -94,10 +94,16 @@ class DeliveryPort(Protocol):
 def polled(tp: TP, start: int, end: int, records: Sequence[Any]) -> PolledChunk:
     """Make a chunk of fetched records, read between two positions."""
     values = [record.value for record in records]
+    first, last = records[0].offset, records[-1].offset
+    offsets = (
+        np.arange(first, last + 1, dtype=np.int64)
+        if last - first == len(records) - 1
+        else np.array([record.offset for record in records], np.int64)
+    )
     chunk = Chunk(
         keys=[record.key for record in records],
         values=values,
-        offsets=np.array([record.offset for record in records], np.int64),
+        offsets=offsets,
         timestamps=np.array([record.timestamp for record in records], np.int64),
     )
     return PolledChunk(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agents.observer import PartitionObserver
     from schemas.reasons import EventNote
-    from streams.merge import Taken
+    from streams.events import Taken
 
 
 def report(

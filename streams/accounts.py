@@ -81,7 +81,7 @@ class Accounts:
 
     def row_of(self, key: bytes) -> int | None:
         """Return the row of a key, None if there is none yet."""
-        return self.roster.rows_of([key])[0]
+        return self.roster.row_of(key)
 
     def create(self, key: bytes, name: str) -> int:
         """Give an account a fresh row and return the row's number."""

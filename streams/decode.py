@@ -52,6 +52,7 @@ from streams.hashes import digests, event_hashes, natural_keys
 from streams.intake import PageMasks, key_feature_masks, kind_masks, tag_masks
 from streams.layout import BUCKETS, NOW, UNSET
 from streams.murmur import partition_of
+from streams.roster import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +153,7 @@ class Decoder:
         columns = np.empty((len(events), EVENT_COLUMNS), np.int64)
         columns[:, EVENT_TIME], columns[:, EVENT_OFFSET], columns[:, EVENT_ROW] = times, offsets, rows
         columns[:, EVENT_INPUT] = topic
-        columns[:, EVENT_KIND] = kinds = np.array(_kinds(topic, events), np.int64)
+        columns[:, EVENT_KIND] = kinds = _kinds(topic, events)
         columns[:, EVENT_MASK] = self._masks(topic, events, kinds, notes)
         _fill_details(topic, events, columns, self._layout)
         event_ids = [event.event_id for event in events]
@@ -162,7 +163,7 @@ class Decoder:
         facts = {i: event for i, event in enumerate(events) if not event.erase} if is_facts else {}
         return Decoded(columns, event_ids, facts, rejects, notes, self._strangers(rows, places, chunk))
 
-    def _strangers(self, rows: list[int], places: Sequence[int], chunk: Chunk) -> list[Reject]:
+    def _strangers(self, rows: npt.NDArray[np.int64], places: Sequence[int], chunk: Chunk) -> list[Reject]:
         """Return the records of accounts that are not there, as they are refused if there is no room for them."""
         if not self.accounts.roster.unborn:
             return []
@@ -179,7 +180,7 @@ class Decoder:
         times: npt.NDArray[np.int64],
         chunk: Chunk,
         rejects: list[Reject],
-    ) -> tuple[list[int], Sequence[int]]:
+    ) -> tuple[npt.NDArray[np.int64], Sequence[int]]:
         names = [event.account_id for event in events]
         whole = len(names) == len(chunk.keys)
         keys: Sequence[bytes | None] = chunk.keys if whole else [chunk.keys[i] for i in places]
@@ -190,10 +191,10 @@ class Decoder:
         # All joined: no key of a row has a control character, so if these are equal each is equal to its own.
         if (
             plausible
-            and None not in rows
+            and (rows != NOBODY).all()
             and _utf8("\0".join(names)) == b"\0".join(cast("list[bytes]", keys))
         ):
-            return cast("list[int]", rows), range(len(names))
+            return rows, range(len(names))
         admitted, kept = [], []
         for i, name in enumerate(names):
             try:
@@ -205,7 +206,7 @@ class Decoder:
                 rejects.append(
                     Reject(offset, refused.reason, chunk.keys[at], chunk.values[at], refused.detail)
                 )
-        return admitted, kept
+        return np.array(admitted, np.int64), kept
 
     def _admit_one(self, name: str, key: bytes | None, t: int) -> int:
         encoded = _utf8(name)
@@ -236,8 +237,9 @@ class Decoder:
         if topic is Input.PAGE_VISITS:
             pages, features = self._pages, self._features
             masks = np.array([pages[e.path if e.path is not None else e.url] for e in events], np.int64)
-            if features:
-                masks |= np.array([features.get(e.feature, 0) for e in events], np.int64)
+            named = [e.feature for e in events] if features else []
+            if any(named):
+                masks |= np.array([features.get(name, 0) for name in named], np.int64)
             for i in np.nonzero((masks >> RISK_BIT) & 1)[0]:
                 if (events[i].user_role or "").lower() in ADMIN_ROLES:
                     masks[i] |= 1 << ADMIN_BIT
@@ -245,7 +247,7 @@ class Decoder:
         unknown = int(np.isin(kinds, (EventKind.TICKET_OTHER, EventKind.PAYMENT_OTHER)).sum())
         if unknown:
             notes[EventNote.UNKNOWN_VALUE] = unknown
-        masks = self._kinds[kinds] if len(kinds) else kinds
+        masks = self._kinds[kinds]
         if topic is Input.TICKETS and self._tags:
             for i in np.nonzero(kinds == EventKind.TICKET_OPENED)[0]:
                 for tag in events[i].tags:
@@ -257,14 +259,16 @@ def _utf8(name: str) -> bytes:
     return name.encode("utf-8", "surrogatepass")
 
 
-def _kinds(topic: Input, events: list[Any]) -> list[int]:
+def _kinds(topic: Input, events: list[Any]) -> npt.NDArray[np.int64]:
     if topic is Input.LOGINS:
-        return [EventKind.LOGIN if e.success else EventKind.LOGIN_FAILED for e in events]
+        succeeded = np.array([e.success for e in events], np.bool_)
+        return np.where(succeeded, int(EventKind.LOGIN), int(EventKind.LOGIN_FAILED))
     if topic is Input.TICKETS:
-        return [TICKET_ACTIONS.get(e.action, EventKind.TICKET_OTHER) for e in events]
+        return np.array([TICKET_ACTIONS.get(e.action, EventKind.TICKET_OTHER) for e in events], np.int64)
     if topic is Input.PAYMENTS:
-        return [PAYMENT_STATUSES.get(e.status, EventKind.PAYMENT_OTHER) for e in events]
-    return [EventKind.PAGE_VISIT if topic is Input.PAGE_VISITS else EventKind.FACTS] * len(events)
+        return np.array([PAYMENT_STATUSES.get(e.status, EventKind.PAYMENT_OTHER) for e in events], np.int64)
+    kind = EventKind.PAGE_VISIT if topic is Input.PAGE_VISITS else EventKind.FACTS
+    return np.full(len(events), int(kind), np.int64)
 
 
 def _fill_details(topic: Input, events: list[Any], columns: npt.NDArray[np.int64], layout: Layout) -> None:

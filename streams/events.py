@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from schemas.reasons import EventNote
+    from schemas.topics import Input
+    from streams.clock import Clock
 
 (
     EVENT_KEY,
@@ -78,3 +80,27 @@ class Decoded(NamedTuple):
 def no_events() -> npt.NDArray[np.int64]:
     """Return columns without events."""
     return np.zeros((0, EVENT_COLUMNS), np.int64)
+
+
+class Taken(NamedTuple):
+    """Events in merge order with the clock before the first, what only Python needs, and the rejects passed."""
+
+    columns: npt.NDArray[np.int64]
+    event_ids: list[str]
+    """By input, as they were queued: ``event_id`` finds that of an event."""
+    order: npt.NDArray[np.int64]
+    """Of each event the index of its id."""
+    facts: list[tuple[int, object]]
+    rejects: list[tuple[Input, Reject]]
+    clock: Clock
+    strangers: dict[tuple[int, int], Reject]
+    """By input and offset the records of accounts that were not there as they were read."""
+
+    def event_id(self, event: int) -> str:
+        """Return the id of an event by its index in merge order."""
+        return self.event_ids[int(self.order[event])]
+
+
+def nothing_taken(clock: Clock) -> Taken:
+    """Return no events at all, at a clock."""
+    return Taken(no_events(), [], np.zeros(0, np.int64), [], [], clock, {})

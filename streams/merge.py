@@ -18,7 +18,7 @@ import numpy as np
 
 from schemas.topics import Input
 from streams.clock import ENDLESS_MS, NEVER_MS, Clock
-from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_ROW, EVENT_TIME, Decoded, Reject, no_events
+from streams.events import EVENT_KEY, EVENT_OFFSET, EVENT_ROW, EVENT_TIME, Decoded, Reject, Taken, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,18 +32,6 @@ POSITION: Final = b"\0pos:"
 """Followed by an input's rank: the key of its progress in the changelog."""
 PROGRESS: Final = struct.Struct("<qqiB")
 """The value there."""
-
-
-class Taken(NamedTuple):
-    """Events in merge order with the clock before the first, what only Python needs, and the rejects passed."""
-
-    columns: npt.NDArray[np.int64]
-    event_ids: list[str]
-    facts: list[tuple[int, object]]
-    rejects: list[tuple[Input, Reject]]
-    clock: Clock
-    strangers: dict[tuple[int, int], Reject]
-    """By input and offset the records of accounts that were not there as they were read."""
 
 
 class Progress(NamedTuple):
@@ -198,7 +186,10 @@ class InputQueue:
         while len(event_ids) < count:
             columns, ids, told = self._blocks[0]
             end = min(len(columns), self._head + count - len(event_ids))
-            facts |= {len(event_ids) + i - self._head: told[i] for i in range(self._head, end) if i in told}
+            if told:
+                facts |= {
+                    len(event_ids) + i - self._head: told[i] for i in range(self._head, end) if i in told
+                }
             event_ids += ids[self._head : end]
             last = columns[end - 1]
             self._head = end
@@ -353,16 +344,13 @@ class Merge:
                 event_ids += ids
             event_ids += [""] * (offered - count)
             start += offered
-        ordered = order.tolist()
-        told_at = [(j, facts[i]) for j, i in enumerate(ordered) if i in facts] if facts else []
+        told_at = [(j, facts[i]) for j, i in enumerate(order.tolist()) if i in facts] if facts else []
         strangers = {
             (int(topic), each.offset): each
             for topic in ready
             for each in self.queues[topic].passed_strangers()
         }
-        return Taken(
-            columns[order], [event_ids[i] for i in ordered], told_at, self._rejects(), clock, strangers
-        )
+        return Taken(columns[order], event_ids, order, told_at, self._rejects(), clock, strangers)
 
     def _rejects(self) -> list[tuple[Input, Reject]]:
         return [(topic, reject) for topic, queue in self.queues.items() for reject in queue.passed_rejects()]

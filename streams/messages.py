@@ -66,7 +66,7 @@ from streams.wording import summary
 if TYPE_CHECKING:
     from schemas.model_file import ModelFile
     from streams.accounts import Accounts
-    from streams.merge import Taken
+    from streams.events import Taken
     from streams.plan import Program
 
 _CAUSES: Final = {
@@ -164,7 +164,7 @@ class Messages:
         return Cause(
             kind=kind,
             topic=INPUT_TOPICS[topic].name,
-            event_id=self._taken.event_ids[line[fx.EVENT]],
+            event_id=self._taken.event_id(line[fx.EVENT]),
             partition=self._partition,
             offset=int(event[EVENT_OFFSET]),
         )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    import numpy.typing as npt
+
+NOBODY: Final = -1
 
 
 class Roster:
@@ -23,9 +30,13 @@ class Roster:
         """Return the number of rows, those of nobody included."""
         return len(self.names)
 
-    def rows_of(self, keys: Sequence[bytes | None]) -> list[int | None]:
-        """Return the row of each key, None where there is none."""
-        return list(map(self._index.get, keys))
+    def row_of(self, key: bytes) -> int | None:
+        """Return the row of a key, None if there is none."""
+        return self._index.get(key)
+
+    def rows_of(self, keys: Sequence[bytes | None]) -> npt.NDArray[np.int64]:
+        """Return the row of each key, (keys,) int64, ``NOBODY`` where there is none."""
+        return np.fromiter(map(self._index.get, keys, repeat(NOBODY)), np.int64, len(keys))
 
     def add(self, key: bytes, name: str) -> int:
         """Give a row to an account that has none; return its number."""
