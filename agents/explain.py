@@ -14,8 +14,8 @@ from streams.days import DAY_MS
 from streams.explain import measured
 from streams.instants import instant_text
 from streams.layout import LAST_ACTIVE, UNSET, ZONE
+from streams.levels import OVERRIDE
 from streams.measured import metric_text
-from streams.messages import OVERRIDE
 from streams.wording import sentence
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from streams.clock import NEVER_MS
 from streams.conditions import GOOD_NEWS
 from streams.instants import instant_text
 from streams.layout import HELD, HELD_FIRING, OPEN, QUIET
-from streams.messages import STORIES, band_name
+from streams.levels import band_name
+from streams.messages import STORIES
 from streams.plan import PRESENT_BAND
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from streams.compiled import int64, kernel
 from streams.layout import UNSET
-from streams.plan import BAND, BAND_END, DIM, DWELL, FELL_AT, FIRST_BAND, GRID, MARGIN
+from streams.levels import FIRST_BAND
+from streams.plan import BAND, BAND_END, DIM, DWELL, FELL_AT, GRID, MARGIN
 from streams.score import dimension
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from schemas.reasons import Rule
 from streams.compiled import int64, kernel, row_of
 from streams.days import DAY_MS
 from streams.layout import ABSENT, DAY, NO_DAILY, NONE, UNSET
+from streams.levels import FIRST_BAND
 from streams.plan import (
     AT_LEAST,
     DAILY,
     FALL_AT,
     FELL_FROM,
-    FIRST_BAND,
     LIMIT_DAYS,
     OVERRIDDEN,
     PRESENT_BAND,

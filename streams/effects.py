@@ -2,8 +2,9 @@
 
 One row per effect, int64: the head columns below, then for a score change the dimensions, contributions and override last
 sent and now (old dimensions, new dimensions, old contributions, new contributions, each as wide as the model has them,
-old override, new override) and what the components measure now, for an episode the ``since`` of each rule and the evidence
-cells. IS_KNOWN says whether what was last sent was measured by the same file of the model.
+old override, new override), what the components measure now and what each of them moved the score, for an episode the
+``since`` of each rule and the evidence cells. IS_KNOWN says whether what was last sent was measured by the same file of the
+model.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Effects(NamedTuple):
 
 def make_effects(program: Program, capacity: int = CAPACITY) -> Effects:
     """Return an empty notebook for a program."""
-    widest = max(2 * len(model.dimensions) + 3 * len(model.components) for model in program.models)
+    widest = max(2 * len(model.dimensions) + 4 * len(model.components) for model in program.models)
     columns = max(SCORE_HEAD + widest + 2, EVIDENCE + EVIDENCE_CELLS)
     return Effects(np.zeros((capacity, columns), np.int64), np.zeros(1, np.int64))
 

@@ -8,6 +8,8 @@ from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTES: Final = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(1440))
+_SECONDS: Final = tuple(f":{second:02d}." for second in range(60))
+_MILLISECONDS: Final = tuple(f"{millisecond:03d}Z" for millisecond in range(1000))
 
 
 @lru_cache(maxsize=4096)
@@ -18,5 +20,6 @@ def day_text(day: int) -> str:
 
 def instant_text(t: int) -> str:
     """Return an instant in ms as RFC 3339 UTC with milliseconds."""
-    minute, millisecond = divmod(t, 60_000)
-    return f"{day_text(minute // 1440)}T{_MINUTES[minute % 1440]}:{millisecond // 1000:02d}.{millisecond % 1000:03d}Z"
+    second, millisecond = divmod(t, 1000)
+    day, second = divmod(second, 86_400)
+    return f"{day_text(day)}T{_MINUTES[second // 60]}{_SECONDS[second % 60]}{_MILLISECONDS[millisecond]}"

@@ -96,10 +96,12 @@ def send_score(
         contributions(plan, cells.parts, m, evidence, present)
     for c in range(parts):
         value = cells.parts[first + c] if evidence != NONE else int64(NONE)
-        out[line, fx.SCORE_HEAD + 2 * dims + c] = cells.i32[row, model[SENT_PARTS] + c]
+        sent = int64(cells.i32[row, model[SENT_PARTS] + c])
+        out[line, fx.SCORE_HEAD + 2 * dims + c] = sent
         out[line, fx.SCORE_HEAD + 2 * dims + parts + c] = value
         cells.i32[row, model[SENT_PARTS] + c] = value
         out[line, fx.SCORE_HEAD + 2 * dims + 2 * parts + 2 + c] = cells.measured[first + c]
+        out[line, fx.SCORE_HEAD + 2 * dims + 3 * parts + 2 + c] = max(value, int64(0)) - max(sent, int64(0))
     last = fx.SCORE_HEAD + 2 * dims + 2 * parts
     out[line, last], out[line, last + 1] = cells.i32[row, model[SENT_OVERRIDE]], override
     cells.i32[row, model[SENT_OVERRIDE]] = override

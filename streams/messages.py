@@ -36,15 +36,9 @@ from schemas.evidence import (
 )
 from schemas.outputs import (
     Cause,
-    Contribution,
-    DimensionChange,
     Disengagement,
-    Level,
-    ScoreChange,
 )
 from schemas.reasons import (
-    INSUFFICIENT_EVIDENCE,
-    NOT_APPLICABLE,
     CauseKind,
     ResolvedBy,
     Rule,
@@ -59,12 +53,11 @@ from streams.brake import Said, Step
 from streams.events import EVENT_INPUT, EVENT_OFFSET, EVENT_ROW, EVENT_TIME
 from streams.identity import cloud_event, identity
 from streams.instants import day_text, instant_text
-from streams.layout import ABSENT, NO_OVERRIDE, NONE
-from streams.plan import FIRST_BAND
+from streams.layout import ABSENT
+from streams.levels import band_name, points
 from streams.wording import summary
 
 if TYPE_CHECKING:
-    from schemas.model_file import ModelFile
     from streams.accounts import Accounts
     from streams.events import Taken
     from streams.plan import Program
@@ -89,15 +82,6 @@ _ENDED_BY: Final = {  # a rule's condition; that of any other is simply over
     Rule.NEVER_STARTED: ResolvedBy.ACTIVITY,
     Rule.RISK_PAGE: ResolvedBy.QUIET_PERIOD,
 }
-
-
-def points(thousandths: int) -> float | None:
-    """Return thousandths as a decimal, ``None`` for null."""
-    return None if thousandths == NONE else thousandths / 1000
-
-
-OVERRIDE: Final = "override"
-"""The pseudo-component that carries what manual judgement adds to the evidence."""
 
 
 class Story(NamedTuple):
@@ -170,56 +154,17 @@ class Messages:
         )
 
     def _score_change(self, line: list[int]) -> None:
-        model = self._program.models[line[fx.MODEL]]
-        account, row = self._accounts.names[line[fx.ROW]], line[fx.ROW]
-        dims, parts = len(model.dimensions), len(model.components)
-        old_dims, new_dims, old_parts, new_parts, judged, metrics = _cut(
-            line[fx.SCORE_HEAD :], dims, dims, parts, parts, 2, parts
-        )
-        deltas = [max(new, 0) - max(old, 0) for old, new in zip(old_parts, new_parts, strict=True)]
-        before = self._models_before.get(model.model, model)
-        old = _level(before, *line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1])
-        new = _level(model, *line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1])
-        text = self._program.texts[line[fx.MODEL]]
-        change = ScoreChange(
-            change_id=identity("change", account, model.model, line[fx.ORDINAL]),
-            account_id=account,
-            model=model.model,
-            model_version=model.version,
-            cause=self._cause(line),
-            effective_at=instant_text(line[fx.AT]),
-            old=old,
-            new=new,
-            scale=model.scale,
-            grid=grid_cell(model, line[fx.NEW_BAND]),
-            dimensions=[
-                DimensionChange(name=dimension.name, old=points(before), new=points(now))
-                for dimension, before, now in zip(model.dimensions, old_dims, new_dims, strict=True)
-            ],
-            contributions=[
-                Contribution(component=part.name, old=points(before), new=points(now), delta=delta / 1000)
-                for part, before, now, delta in zip(
-                    model.components, old_parts, new_parts, deltas, strict=True
-                )
-            ]
-            + _override(*judged),
-            summary=text.summary(
-                line[fx.OLD_SCORE],
-                line[fx.NEW_SCORE],
-                old.band,
-                new.band,
-                [*deltas, judged_delta(*judged)],
-                old_parts if line[fx.IS_KNOWN] else None,
-                metrics,
-            ),
-        )
-        in_shadow = model.model in self._program.policy.shadow
+        form, row = self._program.forms[line[fx.MODEL]], line[fx.ROW]
+        account, model = self._accounts.names[row], form.model.model
+        change_id, at = identity("change", account, model, line[fx.ORDINAL]), instant_text(line[fx.AT])
+        before = self._models_before.get(model, form.model)
+        body = form.fill(line, before, change_id, account, self._cause(line), at)
+        in_shadow = model in self._program.policy.shadow
         topic = Output.SHADOW_SCORES if in_shadow else Output.SCORE_CHANGES
         if line[fx.OLD_BAND] != line[fx.NEW_BAND] and not in_shadow:
             self.urgent.add(row)
-        self.score_changes[model.model] = self.score_changes.get(model.model, 0) + 1
-        headers = cloud_event(topic, model.model, change.change_id, change.effective_at)
-        self._write(topic, line, change, headers)
+        self.score_changes[model] = self.score_changes.get(model, 0) + 1
+        self._write(topic, line, body, cloud_event(topic, model, change_id, at))
 
     def _end(self, line: list[int]) -> None:
         """Take the view of an account back, and forget its facts."""
@@ -259,35 +204,18 @@ class Messages:
         self.urgent.add(row)
         headers = cloud_event(story.topic, story.topic, alert.alert_id, alert.effective_at)
         step = Step(status, tuple(rule.label for rule in rules), is_unmuted=bool(line[fx.UNMUTED]))
-        self._write(story.topic, line, alert, headers, step)
+        self._write(story.topic, line, msgspec.json.encode(alert), headers, step)
 
     def _write(
         self,
         topic: Output,
         line: list[int],
-        body: msgspec.Struct,
+        body: bytes,
         headers: tuple[tuple[str, bytes], ...],
         step: Step | None = None,
     ) -> None:
-        key, value = self._accounts.keys[line[fx.ROW]], msgspec.json.encode(body)
-        record = OutputRecord(topic, key, value, headers)
+        record = OutputRecord(topic, self._accounts.keys[line[fx.ROW]], body, headers)
         self.said.append(Said(record, line[fx.PLACE], bool(line[fx.STANDING]), step))
-
-
-def _level(model: ModelFile, score: int, band: int, coverage: int) -> Level:
-    return Level(score=points(score), band=band_name(model, band), coverage=coverage / 1000)
-
-
-def band_name(model: ModelFile, code: int) -> str:
-    """Return the name of a band cell's code; of one beyond the model's bands, which were more once, that of the last."""
-    if code < FIRST_BAND:
-        return (INSUFFICIENT_EVIDENCE, NOT_APPLICABLE)[code]
-    return model.band_names[min(code - FIRST_BAND, len(model.band_names) - 1)]
-
-
-def grid_cell(model: ModelFile, code: int) -> str | None:
-    """Return the cell of a grid that a band cell's code means, if it does."""
-    return band_name(model, code) if model.grid and code >= FIRST_BAND else None
 
 
 def reason(program: Program, rule: Rule, since: int, evidence: list[int]) -> Reason:  # noqa: PLR0911
@@ -371,29 +299,3 @@ def opportunity(program: Program, rule: Rule, since: str, e: list[int]) -> Reaso
     assert interest is not None
     visits = UpgradeInterestEvidence(visits=e[fx.AT_UPGRADE_VISITS], window_days=interest.window_days)
     return UpgradeInterestReason(since=since, evidence=visits)
-
-
-def override_points(thousandths: int) -> float | None:
-    """Return what manual judgement adds as a decimal, ``None`` without one."""
-    return None if thousandths == NO_OVERRIDE else thousandths / 1000
-
-
-def _override(old: int, new: int) -> list[Contribution]:
-    """Return the contribution of manual judgement, if there was or is one."""
-    if old == new == NO_OVERRIDE:
-        return []
-    delta = judged_delta(old, new) / 1000
-    return [Contribution(component=OVERRIDE, old=override_points(old), new=override_points(new), delta=delta)]
-
-
-def judged_delta(old: int, new: int) -> int:
-    """Return what a score moved by manual judgement, in thousandths."""
-    return (0 if new == NO_OVERRIDE else new) - (0 if old == NO_OVERRIDE else old)
-
-
-def _cut(cells: list[int], *sizes: int) -> list[list[int]]:
-    parts, start = [], 0
-    for size in sizes:
-        parts.append(cells[start : start + size])
-        start += size
-    return parts

@@ -23,7 +23,7 @@ from schemas.catalogue import (
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
 from streams.audience import audiences, named_texts, names_asked
-from streams.change_text import ChangeText
+from streams.change_form import ChangeForm
 from streams.clock import NEVER_MS
 from streams.days import DAY_MS, not_a_zone, one_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
@@ -75,8 +75,6 @@ RING_BIT, RING_WIDTH, RING_OFFSET, RING_DAYS, RING_COLUMNS = range(5)
 PRIOR_RATE, PRIOR, FORGETTING, BUDGET, YEAR_UNITS, DECLINE_LEVEL, PHI_MIN, NUMBERS = range(8)
 WEEK_SUMS, WEEK_NUMBERS, WEEK_COUNT, WEEK_COLUMNS = range(4)
 RATIO_MAX: Final = 1_000_000
-FIRST_BAND: Final = 2
-"""Band cells: 0 insufficient evidence, 1 not applicable, then the model's bands in rising order."""
 HALF: Final = 65_536
 """What an event of today counts in a decayed count."""
 HOUR_MS: Final = 3_600_000
@@ -139,7 +137,7 @@ class Program(NamedTuple):
     """What the core runs: policy, models, layout, plan, the facts that the plan reads by slot, overrides by name.
 
     ``named`` are the texts that models compare facts with, by fact, each with its number, ``zones`` gives the tables of the
-    zones that facts name, ``words`` the messages of the policy's language, ``texts`` the sentences of each model's changes.
+    zones that facts name, ``words`` the messages of the policy's language, ``forms`` how each model's changes are told.
     """
 
     policy: Policy
@@ -151,7 +149,7 @@ class Program(NamedTuple):
     overrides: dict[str, Pin]
     zones: ZoneBook
     words: Words
-    texts: tuple[ChangeText, ...]
+    forms: tuple[ChangeForm, ...]
 
 
 def compile_program(
@@ -216,8 +214,8 @@ def compile_program(
         zones=one_zone(zone),
     )
     words = CATALOGUES[policy.language]
-    texts = tuple(ChangeText(model, words) for model in models)
-    return Program(policy, tuple(models), layout, plan, facts, named, overrides, zones, words, texts)
+    forms = tuple(ChangeForm(model, words) for model in models)
+    return Program(policy, tuple(models), layout, plan, facts, named, overrides, zones, words, forms)
 
 
 def users_of(marked: int) -> int:

@@ -31,17 +31,10 @@ from streams.layout import (
     QUIET,
     SEVERITY,
 )  # fmt: skip
-from streams.messages import (
-    OVERRIDE,
-    STORIES,
-    band_name,
-    grid_cell,
-    override_points,
-    points,
-    reason,
-)
+from streams.levels import FIRST_BAND, OVERRIDE, band_name, grid_cell, override_points, points
+from streams.messages import STORIES, reason
 from streams.metrics import half_up, is_warming
-from streams.plan import DENOMINATOR, DIM, DIM_END, FIRST_BAND, PART, PART_END, PRESENT_BAND
+from streams.plan import DENOMINATOR, DIM, DIM_END, PART, PART_END, PRESENT_BAND
 from streams.score import contributions, dimension, has_evidence, override_of, weigh, weighted
 
 if TYPE_CHECKING:

@@ -1,0 +1,143 @@
+"""A score change that fills a form has by every byte what the struct of the contract, encoded, has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from agents.program import load_model, load_program, shipped
+from schemas.outputs import Cause, Contribution, DimensionChange, Level, ScoreChange
+from schemas.reasons import CauseKind
+from streams import effects as fx
+from streams.change_form import ChangeForm
+from streams.layout import NO_OVERRIDE, NONE
+
+if TYPE_CHECKING:
+    from schemas.model_file import ModelFile
+
+ROUNDS = 60
+ACCOUNTS = ("acme", 'quote"s and \\', "100 %b %s %", "España ☃", "a" * 300)
+EVENT = Cause(kind=CauseKind.EVENT, topic="logins", event_id='e"%d', partition=3, offset=1 << 40)
+TIME = Cause(kind=CauseKind.TIME, topic=None, event_id=None, partition=None, offset=None)
+
+
+def decimal(thousandths: int) -> float | None:
+    return None if thousandths == NONE else thousandths / 1000
+
+
+def moved(old: int, new: int) -> float:
+    return ((0 if new == NONE else new) - (0 if old == NONE else old)) / 1000
+
+
+class Drawn:
+    """The line of a change, and what it says."""
+
+    def __init__(self, model: ModelFile, random: np.random.Generator) -> None:
+        dims, parts = len(model.dimensions), len(model.components)
+        bands = len(model.band_names)
+        self.old, self.new = (self._level(random, bands) for _ in range(2))
+        self.dims = [self._points(random, 100_000) for _ in range(2 * dims)]
+        self.parts = [self._points(random, 40_000) for _ in range(2 * parts)]
+        self.judged = [
+            NO_OVERRIDE if random.random() < 0.5 else int(random.integers(-100_000, 100_001))
+            for _ in range(2)
+        ]
+        self.measured = random.integers(0, 2, parts).tolist()
+        self.line = [0] * fx.SCORE_HEAD
+        self.line[fx.OLD_SCORE : fx.OLD_COVERAGE + 1] = self.old
+        self.line[fx.NEW_SCORE : fx.NEW_COVERAGE + 1] = self.new
+        self.line += [*self.dims, *self.parts, *self.judged, *self.measured]
+        self.line += [
+            max(new, 0) - max(old, 0) for old, new in zip(self.parts[:parts], self.parts[parts:], strict=True)
+        ]
+        self.line += [7] * 20  # wider than it needs
+
+    @staticmethod
+    def _points(random: np.random.Generator, most: int) -> int:
+        dice = random.random()  # few thousandths: so that some move by one
+        return NONE if dice < 0.2 else int(random.integers(0, 3 if dice < 0.4 else most + 1))
+
+    def _level(self, random: np.random.Generator, bands: int) -> list[int]:
+        return [
+            self._points(random, 100_000),
+            int(random.integers(0, bands + 2)),
+            int(random.integers(0, 1001)),
+        ]
+
+
+def name(model: ModelFile, code: int) -> str:
+    return (["insufficient_evidence", "not_applicable", *model.band_names])[code]
+
+
+def level(model: ModelFile, drawn: list[int]) -> Level:
+    return Level(score=decimal(drawn[0]), band=name(model, drawn[1]), coverage=drawn[2] / 1000)
+
+
+def expected(
+    model: ModelFile, before: ModelFile, drawn: Drawn, account: str, cause: Cause, summary: str
+) -> ScoreChange:
+    dims, parts = len(model.dimensions), len(model.components)
+    old, new = drawn.judged
+    judged = []
+    if [old, new] != [NO_OVERRIDE, NO_OVERRIDE]:
+        was, now = (None if each == NO_OVERRIDE else each / 1000 for each in drawn.judged)
+        delta = ((0 if new == NO_OVERRIDE else new) - (0 if old == NO_OVERRIDE else old)) / 1000
+        judged = [Contribution(component="override", old=was, new=now, delta=delta)]
+    return ScoreChange(
+        change_id="0f" * 16,
+        account_id=account,
+        model=model.model,
+        model_version=model.version,
+        cause=cause,
+        effective_at="2026-03-01T00:00:00.000Z",
+        old=level(before, drawn.old),
+        new=level(model, drawn.new),
+        scale=model.scale,
+        grid=name(model, drawn.new[1]) if model.grid and drawn.new[1] >= 2 else None,
+        dimensions=[
+            DimensionChange(name=group.name, old=decimal(drawn.dims[d]), new=decimal(drawn.dims[dims + d]))
+            for d, group in enumerate(model.dimensions)
+        ],
+        contributions=[
+            Contribution(
+                component=part.name,
+                old=decimal(drawn.parts[c]),
+                new=decimal(drawn.parts[parts + c]),
+                delta=moved(drawn.parts[c], drawn.parts[parts + c]),
+            )
+            for c, part in enumerate(model.components)
+        ]
+        + judged,
+        summary=summary,
+    )
+
+
+@pytest.mark.parametrize("name", sorted(shipped("models")))
+def test_a_filled_form_is_the_encoded_struct(name: str) -> None:
+    model = load_model(name)
+    words = load_program("default").words
+    form, random = ChangeForm(model, words), np.random.default_rng(sorted(shipped("models")).index(name))
+    for round_ in range(ROUNDS):
+        drawn, account, cause = (
+            Drawn(model, random),
+            ACCOUNTS[round_ % len(ACCOUNTS)],
+            (EVENT, TIME)[round_ % 2],
+        )
+        body = form.fill(drawn.line, model, "0f" * 16, account, cause, "2026-03-01T00:00:00.000Z")
+        told = msgspec.json.decode(body, type=ScoreChange)
+        assert told.summary.endswith(".")
+        assert body == msgspec.json.encode(expected(model, model, drawn, account, cause, told.summary))
+
+
+def test_the_band_before_is_told_in_the_words_of_the_model_before() -> None:
+    now, before = load_model("retention"), load_model("guide")
+    drawn = Drawn(now, np.random.default_rng(1))
+    drawn.line[fx.OLD_BAND] = drawn.old[1] = 3
+    form = ChangeForm(now, load_program("default").words)
+    body = form.fill(drawn.line, before, "0f" * 16, "acme", TIME, "2026-03-01T00:00:00.000Z")
+    told = msgspec.json.decode(body, type=ScoreChange)
+    assert told.old.band == before.band_names[1] != now.band_names[1]
+    assert body == msgspec.json.encode(expected(now, before, drawn, "acme", TIME, told.summary))
