@@ -160,7 +160,7 @@ class RecordBatch(BatchBuilder):
         self._size, self._count = HEADER_BYTES, 0
         self._compression, self._timestamp_ms = compression, timestamp_ms
         self._producer = (-1, -1, 0)
-        self._built: bytes | None = None
+        self._built: memoryview | None = None
 
     def add_rows(self, rows: RowRecords) -> None:
         """Add as many as fit."""
@@ -212,18 +212,23 @@ class RecordBatch(BatchBuilder):
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
+    def _build(self) -> memoryview:
         if self._built is None:
-            self._built = self._bytes()
+            self._built = self._whole()
             self._out = self._out[:0]
         return self._built
 
-    def _bytes(self) -> bytes:
-        records = self._out[HEADER_BYTES : self._size].tobytes()
-        attributes = TRANSACTIONAL
-        if self._compression is not None and len(packed := zstd_encode(records)) < len(records):
-            records, attributes = packed, TRANSACTIONAL | ZSTD
-        time_ms, last, size = self._timestamp_ms, self._count - 1, HEADER_BYTES + len(records) - LENGTH_FROM
+    def _whole(self) -> memoryview:
+        """Write the header before the records, where they lie: aiokafka copies them often enough on their way."""
+        whole, attributes = memoryview(self._out)[: self._size], TRANSACTIONAL  # type: ignore[arg-type]
+        if self._compression is not None:
+            packed = zstd_encode(bytes(whole[HEADER_BYTES:]))
+            if HEADER_BYTES + len(packed) < len(whole):
+                whole, attributes = whole[: HEADER_BYTES + len(packed)], TRANSACTIONAL | ZSTD
+                whole[HEADER_BYTES:] = packed
+        time_ms, last = self._timestamp_ms, self._count - 1
         fields = (attributes, last, time_ms, time_ms, *self._producer, self._count)
-        counted = _COUNTED.pack(*fields) + records
-        return _HEAD.pack(0, size, NO_EPOCH, MAGIC, calc_crc32c(counted)) + counted
+        _COUNTED.pack_into(whole, _HEAD.size, *fields)
+        checksum = calc_crc32c(whole[_HEAD.size :])
+        _HEAD.pack_into(whole, 0, 0, len(whole) - LENGTH_FROM, NO_EPOCH, MAGIC, checksum)
+        return whole

@@ -279,7 +279,8 @@ class Accounts:
         values, value_ends = join_values(self.program.layout.fingerprint, self._rows, chosen, self._template)
         keys = list(map(self.keys.__getitem__, rows))
         key_ends = np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))
-        warming = set(chosen[np.any(self.cells.known[chosen], axis=1)].tolist())
+        known = self.cells.known[chosen]
+        warming = set(chosen[known.any(axis=1)].tolist()) if known.any() else set()
         told = enumerate(rows) if self.cold or warming else ()
         tails = {i: self.tail(row) for i, row in told if row in self.cold or row in warming}
         return PackedRows(np.frombuffer(b"".join(keys), np.uint8), key_ends, values, value_ends, tails)

@@ -52,7 +52,7 @@ def batches_of(
 def read(batch: RecordBatch, sequence: int = 0) -> list[Pair]:
     """Return what aiokafka reads in a batch."""
     batch._set_producer_state(7, 3, sequence)
-    found = MemoryRecords(batch._build()).next_batch()
+    found = MemoryRecords(bytes(batch._build())).next_batch()
     assert found is not None
     assert found.validate_crc()
     assert found.is_transactional

@@ -90,7 +90,7 @@ class Metadata(NamedTuple):
 
 def _read(batch: RecordBatch) -> list[Stored]:
     """Return the records of a batch that is bytes already, as aiokafka reads them."""
-    read = MemoryRecords(batch._build()).next_batch()
+    read = MemoryRecords(bytes(batch._build())).next_batch()
     assert read is not None
     assert read.validate_crc()
     return [Stored(-1, r.timestamp, r.key, r.value, tuple(r.headers)) for r in read]
