@@ -11,9 +11,11 @@ import pytest
 from agents.program import load_model, load_program, shipped
 from schemas.outputs import Cause, Contribution, DimensionChange, Level, ScoreChange
 from schemas.reasons import CauseKind
+from streams import change_form
 from streams import effects as fx
 from streams.change_form import ChangeForm
 from streams.layout import NO_OVERRIDE, NONE
+from streams.levels import points
 
 if TYPE_CHECKING:
     from schemas.model_file import ModelFile
@@ -141,3 +143,11 @@ def test_the_band_before_is_told_in_the_words_of_the_model_before() -> None:
     told = msgspec.json.decode(body, type=ScoreChange)
     assert told.old.band == before.band_names[1] != now.band_names[1]
     assert body == msgspec.json.encode(expected(now, before, drawn, "acme", TIME, told.summary))
+
+
+def test_only_so_many_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_form, "_REMEMBERED", 2)
+    decimals = change_form._Decimals(points)
+    asked = (1_000, 62_345, 500, 500, NONE, 62_345)
+    assert [decimals[each] for each in asked] == [b"1.0", b"62.345", b"0.5", b"0.5", b"null", b"62.345"]
+    assert set(decimals) == {1_000, 62_345}
