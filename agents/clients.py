@@ -183,7 +183,7 @@ def _answer_times(assignment: Any, tps: Iterable[TopicPartition]) -> dict[TopicP
 
 
 class _AsTheyLie:
-    """The records of a fetch for ``FetchResult.getall``: those of the batch, from aiokafka's generator itself."""
+    """The records of a fetch as they lie in the batch, from aiokafka's generator itself."""
 
     def __init__(self, records: PartitionRecords) -> None:
         records._consumer_record = _as_it_lies
@@ -191,6 +191,9 @@ class _AsTheyLie:
 
     def __iter__(self) -> Iterator[Any]:
         return cast("Iterator[Any]", self._records._records_iterator)
+
+    def __next__(self) -> Any:
+        return next(iter(self))
 
     @property
     def next_fetch_offset(self) -> int:

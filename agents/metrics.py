@@ -114,6 +114,7 @@ METRICS: Final = (
     Metric("commits", "counter", "transactions", (), "transactions committed"),
     Metric("commit_seconds", "histogram", "seconds", (), "duration of a transaction"),
     Metric("commit_bytes", "counter", "bytes", (), "bytes of records committed"),
+    Metric("committed_events", "counter", "events", (), "events of which all that came is committed"),
     Metric("recovery_seconds", "gauge", "seconds", (), "duration of the last assignment's recovery"),
     Metric("recovered_records", "counter", "records", (), "changelog records read at assignments"),
     Metric(
@@ -284,6 +285,7 @@ class Metrics:
         histogram.observe(commit.seconds)
         self._add("commits", 1)
         self._add("commit_bytes", commit.record_bytes)
+        self._add("committed_events", commit.events)
 
     def on_fenced(self, transactional_id: str) -> None:
         """Count a fence."""

@@ -52,7 +52,7 @@ def _digest() -> str:
         for entry in files(package).iterdir()
         if entry.name.endswith(".py")
     ]
-    digest = blake2b(version("numba").encode(), digest_size=8)
+    digest = blake2b(f"{version('numba')} {OPTIONS}".encode(), digest_size=8)
     for source in sorted(sources, key=str):
         digest.update(source.read_bytes())
     return digest.hexdigest()

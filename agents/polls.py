@@ -92,7 +92,7 @@ class DeliveryPort(Protocol):
 
 
 def polled(tp: TP, start: int, end: int, records: Sequence[Any]) -> PolledChunk:
-    """Make a chunk of fetched records, read between two positions."""
+    """Make a chunk of fetched records, at least one and in rising order, read between two positions."""
     values = [record.value for record in records]
     first, last = records[0].offset, records[-1].offset
     offsets = (

@@ -215,7 +215,7 @@ class RecordBatch(BatchBuilder):
     def _build(self) -> memoryview:
         if self._built is None:
             self._built = self._whole()
-            self._out = self._out[:0]
+            self._out = self._out[:0]  # nothing is written into what was handed over
         return self._built
 
     def _whole(self) -> memoryview:

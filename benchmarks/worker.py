@@ -118,22 +118,22 @@ class Worker:
         self._wait(lambda: self.events() >= events, f"{events} events")
 
     def wait_for_commit_of(self, events: int) -> None:
-        """Wait until so many events have been processed, and what came of them is committed.
+        """Wait until what came of so many events is committed.
 
         Each look at its metrics costs the worker some milliseconds of what is measured: there are few of them, more towards
         the end.
         """
         began, first = time.monotonic(), self.events()
 
-        def done() -> bool:
-            now = self.events()
-            rate = max(now - first, 1) / (time.monotonic() - began)
-            time.sleep(min(0.4 * max(0, events - now) / rate, 5))
+        def processed() -> bool:
+            now, elapsed_s = self.events(), time.monotonic() - began
+            rate = max(now - first, 1) / elapsed_s
+            time.sleep(min(0.4 * max(0, events - now) / rate, elapsed_s, 5))
             return now >= events
 
-        self._wait(done, f"{events} events", pause_s=0.05)
-        commits = self._counted("latido_commits_total")
-        self._wait(lambda: self._counted("latido_commits_total") > commits, "a commit", pause_s=0.02)
+        self._wait(processed, f"{events} events", pause_s=0.05)
+        committed = "latido_committed_events_total"
+        self._wait(lambda: self._counted(committed) >= events, f"commits of {events} events", pause_s=0.02)
 
     def _wait(self, reached: Callable[[], bool], what: str, pause_s: float = 0.2) -> None:
         deadline = time.monotonic() + RUN_TIMEOUT_S

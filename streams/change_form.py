@@ -43,8 +43,9 @@ class _Decimals(dict[int, bytes]):
         return text
 
 
-_POINTS, _MOVES = _Decimals(points), _Decimals(lambda thousandths: thousandths / 1000)
-"""Points may be null."""
+_POINTS = _Decimals(points)
+_MOVES = _Decimals(lambda thousandths: thousandths / 1000)
+"""What components moved a score: one of the numbers means null among points."""
 
 
 class ChangeForm:

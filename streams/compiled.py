@@ -58,14 +58,17 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
         """Copy ``count`` bytes of ``data``, from ``start`` on, to ``out`` at ``at``; compiled, no bounds are checked."""
         out[at : at + count] = data[start : start + count]
 
-    def row_of(table: Table, row: int) -> Table:
-        """Return a row of a table whose cells lie side by side, so that loops over them may take many at once."""
+    def row_cells(table: Table, row: int) -> Table:
+        """Return a row of a table whose cells lie side by side, so that loops over them may take many at once.
+
+        Compiled, the row's number is not checked, only those of its cells.
+        """
         return cast("Table", table[row])
 
     def prefetch(table: npt.NDArray[Any], row: int) -> None:
         """Let a row of a contiguous table be brought from memory while other work goes on; compiled, no bounds are checked."""
 else:
-    reference, copy, prefetch, row_of = address, copy_bytes, fetch_ahead, contiguous_row
+    reference, copy, prefetch, row_cells = address, copy_bytes, fetch_ahead, contiguous_row
 
 
 if TYPE_CHECKING:

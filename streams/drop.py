@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.reasons import Rule
-from streams.compiled import int64, kernel, row_of
+from streams.compiled import int64, kernel, row_cells
 from streams.days import DAY_MS
 from streams.layout import ABSENT, DAY, NO_DAILY, NONE, UNSET
 from streams.levels import FIRST_BAND
@@ -86,7 +86,7 @@ def points_lost(cells: Cells, plan: Plan, row: int) -> int:
     """Return what the score is below the best of the last days, in hundredths, or ``ABSENT``."""
     first, days = plan.scalars[DAILY], plan.rules[BAND_DROP, LIMIT_DAYS] + 1
     today, best = first + int64(cells.u16[row, DAY]) % days, int64(ABSENT)
-    daily_scores = row_of(cells.u16, row)
+    daily_scores = row_cells(cells.u16, row)
     present = int64(daily_scores[today])
     for i in range(first, first + days):  # the present day and all that count before it, in any order
         daily = int64(daily_scores[i])

@@ -87,7 +87,7 @@ class Taken(NamedTuple):
 
     columns: npt.NDArray[np.int64]
     event_ids: list[str]
-    """By input, as they were queued: ``event_id`` finds that of an event."""
+    """By input, as they were queued, an empty one of each that was not taken: ``event_id`` finds that of an event."""
     order: npt.NDArray[np.int64]
     """Of each event the index of its id."""
     facts: list[tuple[int, object]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from streams.compiled import int64, kernel, row_of
+from streams.compiled import int64, kernel, row_cells
 from streams.layout import ABSENT, BITS, DAY, WIDE
 from streams.plan import CURRENCY, LAST_DAY_SLOT, RING_BIT, RING_DAYS, RING_OFFSET, RING_WIDTH
 
@@ -160,15 +160,15 @@ def window(cells: Cells, plan: Plan, row: int, ring: int, first: int, last: int)
     number, count = first % days, last - first + 1
     before_end = min(count, days - number)
     if width == WIDE:
-        total, above = cells_sum(row_of(cells.u16, row), offset + number, before_end)
-        more, more_above = cells_sum(row_of(cells.u16, row), offset, count - before_end)
+        total, above = cells_sum(row_cells(cells.u16, row), offset + number, before_end)
+        more, more_above = cells_sum(row_cells(cells.u16, row), offset, count - before_end)
         return total + more, above + more_above
     if width == BITS:
-        bits = bits_set(row_of(cells.u8, row), offset, number, before_end)
-        bits += bits_set(row_of(cells.u8, row), offset, 0, count - before_end)
+        bits = bits_set(row_cells(cells.u8, row), offset, number, before_end)
+        bits += bits_set(row_cells(cells.u8, row), offset, 0, count - before_end)
         return bits, bits
-    total, above = cells_sum(row_of(cells.u8, row), offset + number, before_end)
-    more, more_above = cells_sum(row_of(cells.u8, row), offset, count - before_end)
+    total, above = cells_sum(row_cells(cells.u8, row), offset + number, before_end)
+    more, more_above = cells_sum(row_cells(cells.u8, row), offset, count - before_end)
     return total + more, above + more_above
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streams.compiled import int64, kernel, row_of
+from streams.compiled import int64, kernel, row_cells
 from streams.layout import BUCKETS, DAY, USER_DAYS, USER_SEEN
 from streams.plan import USERS
 
@@ -49,6 +49,8 @@ def mark_user(cells: Cells, plan: Plan, row: int, bucket: int, day: int) -> None
 @kernel
 def marks(today: int, window: int) -> tuple[int, int, int]:
     """Return (first, last, above): in the last ``window`` days are the cells of first..last, and those above the third."""
+    if window == 0:
+        return int64(1), int64(0), int64(USER_DAYS)
     if today >= window:
         return today - window + 1, today, int64(USER_DAYS)
     return int64(1), today, today - window + USER_DAYS
@@ -68,6 +70,6 @@ def marked(buckets: npt.NDArray[np.uint8], first: int, last: int, above: int) ->
 def users(cells: Cells, plan: Plan, row: int, window: int, longer: int) -> tuple[int, int]:
     """Return about how many distinct users were active in the last ``window`` days, and in the last ``longer`` days."""
     first, today = plan.scalars[USERS], int64(cells.u16[row, DAY]) % USER_DAYS + 1
-    buckets = row_of(cells.u8, row)[first : first + BUCKETS]
+    buckets = row_cells(cells.u8, row)[first : first + BUCKETS]
     few, many = marked(buckets, *marks(today, window)), marked(buckets, *marks(today, longer))
     return int64(plan.users[few]), int64(plan.users[many])

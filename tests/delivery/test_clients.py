@@ -55,11 +55,11 @@ class Batches:
 class Fetcher:
     """Answers one partition and refuses the other, after a while."""
 
+    active = True
+
     def __init__(self) -> None:
         self._records: dict[TopicPartition, FetchResult] = {}
         self.states = {tp: State() for tp in (ANSWERED, REFUSED)}
-
-    active = True
 
     def state_value(self, tp: TopicPartition) -> Any:
         return self.states.get(tp)
@@ -94,7 +94,8 @@ async def test_records_are_handed_over_as_they_lie() -> None:
     await _fetch(fetcher)
     result, state = fetcher._records[ANSWERED], fetcher.states[ANSWERED]
     records = [record for batch in Batches([10, 11, 13]).batches for record in batch]
-    assert result.getall(2) == records[:2]
+    assert result.getone() == records[0]
+    assert result.getall(1) == records[1:2]
     assert (state.position, result.has_more()) == (12, True)
     assert result.getall(2) == records[2:]
     assert (state.position, result.has_more()) == (15, False)

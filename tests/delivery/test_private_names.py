@@ -15,6 +15,7 @@ import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import aiokafka.consumer.subscription_state
 import aiokafka.producer.message_accumulator
+import aiokafka.protocol.types
 import faust
 import faust.tables.recovery
 import faust.transport.consumer
@@ -91,6 +92,8 @@ SOURCES: list[tuple[Any, str]] = [
     (aiokafka.consumer.fetcher.FetchResult._update_position, "self._partition_records.next_fetch_offset"),
     (aiokafka.consumer.fetcher.FetchResult.check_assignment, "self._partition_records.next_fetch_offset"),
     (aiokafka.consumer.fetcher.PartitionRecords.__next__, "return next(self._records_iterator)"),
+    # A batch of ours is a memoryview.
+    (aiokafka.protocol.types.Bytes.encode, "return Int32.encode(len(value)) + value"),
     # What Faust does with a poll on its way to the agent.
     (FAUST_CONSUMER.getmany, "records_it = self.scheduler.iterate(records)"),
     (FAUST_CONSUMER._wait_next_records, "records = await self._getmany("),
