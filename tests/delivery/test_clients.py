@@ -68,7 +68,10 @@ class Fetcher:
         await asyncio.sleep(0.05)
         self.states[ANSWERED].timestamp = _now_ms()
         batches = Batches([10, 11, 13])
-        records = PartitionRecords(ANSWERED, batches, [], 10, None, None, False, "read_uncommitted")  # noqa: FBT003
+        records = PartitionRecords(
+            ANSWERED, batches, aborted_transactions=[], fetch_offset=10, key_deserializer=None,
+            value_deserializer=None, check_crcs=False, isolation_level="read_uncommitted",
+        )  # fmt: skip
         self._records[ANSWERED] = FetchResult(ANSWERED, assignment=self, partition_records=records, backoff=0)
         return True
 
