@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from schemas.records import PackedRows
-from streams.advance import NOBODY, advance
+from streams.advance import advance
 from streams.apply import FACT_UPDATE_COLUMNS
 from streams.blocks import Blocks
 from streams.cells import (
@@ -34,7 +34,7 @@ from streams.kernel import adopt, rearm, sweep
 from streams.layout import NOW, UNSET, ZONE, template
 from streams.migration import describe
 from streams.plan import IN_FORCE_FROM
-from streams.roster import Roster
+from streams.roster import NOBODY, Roster
 from streams.stored import join_tail, join_values, read_tail, split_values
 
 if TYPE_CHECKING:
@@ -217,9 +217,11 @@ class Accounts:
                 slot = self._slots[name]
                 if slot >= len(self.program.facts):
                     self._give_block(row)
-                cell = fact_cell(name, told.facts[name], self.program, self._zone_number)
-                updates.append((event, slot, cell, at, expiry(name, told, at)))
+                updates.append((event, slot, self._cell(name, told.facts[name]), at, expiry(name, told, at)))
         return np.array(updates, np.int64).reshape(len(updates), FACT_UPDATE_COLUMNS)
+
+    def _cell(self, name: str, value: Any) -> int:
+        return fact_cell(name, value, self.program, self._zone_number)
 
     def _zone_number(self, name: str) -> int:
         """Return the number of a zone in the plan, which learns it if it is new."""
@@ -382,8 +384,7 @@ class Accounts:
                 cell = self.cells.overrides[self.cells.block[row], slot - facts]
             else:
                 cell = self.cells.facts[row, slot]
-            cell[FACT_VALUE] = fact_cell(name, value, self.program, self._zone_number)
-            cell[FACT_AT] = at
+            cell[FACT_VALUE], cell[FACT_AT] = self._cell(name, value), at
             cell[FACT_EXPIRES] = NO_FACT if cell[FACT_VALUE] == NO_FACT else expires
 
     def zone_of(self, code: int) -> int:

@@ -17,6 +17,7 @@ from streams.kernel import evaluate, fire
 from streams.layout import NOW, UNSET
 from streams.move import move_to
 from streams.plan import ACCOUNTS_MAX, GRACE_MS, IN_FORCE_FROM
+from streams.roster import NOBODY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from streams.effects import Effects
     from streams.plan import Plan
 
-NOBODY: Final = -1
 AHEAD_EVENTS: Final = 2
 """A row is a thousand bytes anywhere in memory: so many events before it is needed, it is asked for."""
 

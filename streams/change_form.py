@@ -14,7 +14,7 @@ from schemas.outputs import Cause, Contribution, DimensionChange, Level, ScoreCh
 from streams import effects as fx
 from streams.change_text import ChangeText
 from streams.layout import NO_OVERRIDE
-from streams.levels import FIRST_BAND, OVERRIDE, band_name, override_points, points
+from streams.levels import FIRST_BAND, OVERRIDE, band_name, grid_cell, override_points, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,17 +55,17 @@ class ChangeForm:
         """Encode all that its changes share."""
         self.model, self._text = model, ChangeText(model, words)
         self._dims, self._parts = len(model.dimensions), len(model.components)
-        self._bands = [band_name(model, code) for code in range(FIRST_BAND + len(model.band_names))]
-        self._encoded = [msgspec.json.encode(name) for name in self._bands]
-        self._last, self._is_grid = len(self._bands) - 1, model.grid is not None
+        names = [
+            (band_name(model, code), grid_cell(model, code))
+            for code in range(FIRST_BAND + len(model.band_names))
+        ]
+        self._bands = [(band, msgspec.json.encode(band), msgspec.json.encode(cell)) for band, cell in names]
         level: Any = Level(score=_BLANK, band=_BLANK, coverage=_BLANK)
         parts = [
             Contribution(component=part.name, old=_BLANK, new=_BLANK, delta=_BLANK)
             for part in model.components
         ]
-        contributions: Any = msgspec.Raw(
-            msgspec.json.encode(parts)[:-1] + b"%b]"
-        )  # manual judgement comes last
+        with_override: Any = msgspec.Raw(msgspec.json.encode(parts)[:-1] + b"%b]")
         change = ScoreChange(
             change_id=_PLAIN,
             account_id=_BLANK,
@@ -78,7 +78,7 @@ class ChangeForm:
             scale=model.scale,
             grid=_BLANK,
             dimensions=[DimensionChange(name=each.name, old=_BLANK, new=_BLANK) for each in model.dimensions],
-            contributions=contributions,
+            contributions=with_override,
             summary=_BLANK,
         )
         self._form = msgspec.json.encode(change)
@@ -102,19 +102,19 @@ class ChangeForm:
             cause: what made it.
             effective_at: since when, as text.
         """
-        dims, parts, old_band = self._dims, self._parts, line[fx.OLD_BAND]
+        dims, parts = self._dims, self._parts
         first = fx.SCORE_HEAD + 2 * dims
         end = first + 2 * parts
         measured = end + 2
         deltas = line[measured + parts : measured + 2 * parts]
-        was = self._bands[min(old_band, self._last)] if before is self.model else band_name(before, old_band)
-        now = min(line[fx.NEW_BAND], self._last)
+        was = band_name(before, line[fx.OLD_BAND])
+        now, band, cell = self._bands[min(line[fx.NEW_BAND], len(self._bands) - 1)]
         judged_delta, override = _judged(line[end], line[end + 1])
         summary = self._text.summary(
             line[fx.OLD_SCORE],
             line[fx.NEW_SCORE],
             was,
-            self._bands[now],
+            now,
             [*deltas, judged_delta],
             line[first : first + parts] if line[fx.IS_KNOWN] else None,
             line[measured : measured + parts],
@@ -132,9 +132,9 @@ class ChangeForm:
             msgspec.json.encode(was),
             _POINTS[line[fx.OLD_COVERAGE]],
             _POINTS[line[fx.NEW_SCORE]],
-            self._encoded[now],
+            band,
             _POINTS[line[fx.NEW_COVERAGE]],
-            self._encoded[now] if self._is_grid and now >= FIRST_BAND else b"null",
+            cell,
             *chain.from_iterable(zip(old_dims, new_dims, strict=True)),
             *chain.from_iterable(zip(old_parts, new_parts, moves, strict=True)),
             override,

@@ -183,13 +183,12 @@ def contiguous_row(_: Any, table: types.Array, row: Any) -> Any:
         start = builder.gep(
             builder.bitcast(array.data, cgutils.voidptr_t), [builder.mul(arguments[1], stride)]
         )
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(table.dtype)))
         populate_array(
             found,
             data=builder.bitcast(start, array.data.type),
             shape=[cells],
-            strides=[size],
-            itemsize=size,
+            strides=[array.itemsize],
+            itemsize=array.itemsize,
             meminfo=None,
         )
         return found._getvalue()  # noqa: SLF001

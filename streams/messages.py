@@ -34,10 +34,7 @@ from schemas.evidence import (
     UsersLeavingEvidence,
     UsersLeavingReason,
 )
-from schemas.outputs import (
-    Cause,
-    Disengagement,
-)
+from schemas.outputs import Cause, Disengagement
 from schemas.reasons import (
     CauseKind,
     ResolvedBy,

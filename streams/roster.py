@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NOBODY: Final = -1
+"""The row of no account."""
 
 
 class Roster:
