@@ -1,4 +1,6 @@
-"""aiokafka's clients as the delivery layer needs them; this and ``record_batch.py`` alone know its private names.
+"""aiokafka's clients as the delivery layer needs them.
+
+This module, ``record_batch.py`` and ``produce.py`` alone know its private names.
 
 Pinned to ``aiokafka==0.14.*``; ``tests/delivery/test_private_names.py`` fails loudly on an upgrade.
 """
@@ -18,6 +20,7 @@ from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.structs import TopicPartition
 
+from agents.produce import join_once
 from schemas.errors import BrokerError
 from schemas.topics import MIB
 
@@ -67,6 +70,7 @@ async def transactional_producer(
     )
     _survive_lost_lookups(producer.client)
     calm(producer.client)
+    join_once(producer.client)
     await producer.start()
     return producer
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import aiokafka.client
+import aiokafka.conn
 import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import aiokafka.consumer.subscription_state
@@ -92,8 +93,14 @@ SOURCES: list[tuple[Any, str]] = [
     (aiokafka.consumer.fetcher.FetchResult._update_position, "self._partition_records.next_fetch_offset"),
     (aiokafka.consumer.fetcher.FetchResult.check_assignment, "self._partition_records.next_fetch_offset"),
     (aiokafka.consumer.fetcher.PartitionRecords.__next__, "return next(self._records_iterator)"),
-    # A batch of ours is a memoryview.
+    # What goes before a request of ours, which is in pieces, and how its batches, arrays and records are encoded.
+    (aiokafka.conn.AIOKafkaConnection.send, "request_struct = request.prepare(self._versions)"),
+    (aiokafka.conn.AIOKafkaConnection.send, "message = header.encode() + request_struct.encode()"),
+    (aiokafka.conn.AIOKafkaConnection.send, 'size = struct.pack(">i", len(message))'),
+    (aiokafka.conn.AIOKafkaConnection.send, "self._writer.write(size + message)"),
     (aiokafka.protocol.types.Bytes.encode, "return Int32.encode(len(value)) + value"),
+    (aiokafka.protocol.types.Array.encode, "(Int32.encode(len(items)), *encoded_items),"),
+    (aiokafka.protocol.types.Schema.encode, 'b"".join(field.encode(item[i])'),
     # What Faust does with a poll on its way to the agent.
     (FAUST_CONSUMER.getmany, "records_it = self.scheduler.iterate(records)"),
     (FAUST_CONSUMER._wait_next_records, "records = await self._getmany("),

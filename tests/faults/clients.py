@@ -46,6 +46,9 @@ class Client:
     async def coordinator_lookup(self, kind: object, key: object) -> int:
         return 0
 
+    async def send(self, node_id: int, request: object) -> object:
+        raise AssertionError("the simulated producer sends its batches itself")
+
     async def _metadata_update(self, cluster: object, topics: object) -> bool:
         return True
 
