@@ -81,7 +81,9 @@ fuzz: $(VENV)/.dev ## Judge records and files that nobody would write (INPUTS=n)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	  NUMBA_CACHE_DIR="$$folder" NUMBA_BOUNDSCHECK=1 $(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
-lock: $(VENV)/.dev ## Lock the dependencies again, with hashes (LOCK_OPTIONS=--upgrade: the newest)
+# Not after an up-to-date environment: a new dependency cannot be installed before it is locked.
+lock: ## Lock the dependencies again, with hashes (LOCK_OPTIONS=--upgrade: the newest)
+	@test -x $(BIN)/uv || $(MAKE) setup-dev
 	for name in build run dev; do \
 	  (cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \

@@ -11,10 +11,11 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+import google_crc32c
 import numpy as np
 from aiokafka.codec import zstd_encode
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.util import calc_crc32c, encode_varint, size_of_varint
+from aiokafka.record.util import encode_varint, size_of_varint
 
 from streams.compiled import copy, entry, int64, kernel
 
@@ -219,7 +220,7 @@ class RecordBatch(BatchBuilder):
         return self._built
 
     def _whole(self) -> memoryview:
-        """Write the header before the records, where they lie: aiokafka copies them often enough on their way."""
+        """Write the header before the records, where they lie."""
         whole, attributes = memoryview(self._out)[: self._size], TRANSACTIONAL  # type: ignore[arg-type]
         if self._compression is not None:
             packed = zstd_encode(bytes(whole[HEADER_BYTES:]))
@@ -229,6 +230,6 @@ class RecordBatch(BatchBuilder):
         time_ms, last = self._timestamp_ms, self._count - 1
         fields = (attributes, last, time_ms, time_ms, *self._producer, self._count)
         _COUNTED.pack_into(whole, _HEAD.size, *fields)
-        checksum = calc_crc32c(whole[_HEAD.size :])
+        checksum = google_crc32c.value(bytes(whole[_HEAD.size :]))  # it takes nothing but bytes
         _HEAD.pack_into(whole, 0, 0, len(whole) - LENGTH_FROM, NO_EPOCH, MAGIC, checksum)
         return whole
