@@ -13,7 +13,7 @@ from schemas.model_file import ModelFile
 from schemas.parts import right_items
 from schemas.policy import Policy, Rules
 from schemas.yaml_file import FileError, parse_yaml
-from streams.change_form import ChangeForm
+from streams.change_form import forms_of
 from streams.days import not_a_zone
 from streams.plan import Program, compile_program
 from streams.wording import CATALOGUES
@@ -100,8 +100,7 @@ def load_program_of(model: str, policy: str, models_dir: Path | None = None) -> 
 def speaking(program: Program, language: Language) -> Program:
     """Return a program that computes the same and says it in another language."""
     words, policy = CATALOGUES[language], program.policy.model_copy(update={"language": language})
-    forms = tuple(ChangeForm(model, words) for model in program.models)
-    return program._replace(policy=policy, words=words, forms=forms)
+    return program._replace(policy=policy, words=words, forms=forms_of(program.models, words))
 
 
 def policy_with_models(

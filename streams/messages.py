@@ -104,7 +104,9 @@ class Messages:
         """``before`` is the program whose policy the accounts leave, while they adopt that of another."""
         self._accounts, self._partition, self._taken = accounts, partition, taken
         self._program = accounts.program
-        self._models_before = {model.model: model for model in before.models} if before else {}
+        self._forms = self._program.forms
+        if before:
+            self._forms = self._forms.leaving({model.model: model for model in before.models})
         self._told = 0
         self.said: list[Said] = []
         self.score_changes: dict[str, int] = {}
@@ -113,11 +115,12 @@ class Messages:
 
     def emit(self, effects: fx.Effects) -> None:
         """Write what the notebook holds, in its order."""
-        for line in effects.table[: effects.used[0]].tolist():
+        lines = effects.table[: effects.used[0]]
+        for line, numbers in zip(lines.tolist(), self._forms.numbers(lines), strict=True):
             by_event = line[fx.CAUSE] == fx.BY_EVENT
             self.tell_until(line[fx.EVENT] + by_event)
             if line[fx.KIND] == fx.SCORE_CHANGE:
-                self._score_change(line)
+                self._score_change(line, numbers)
             elif line[fx.KIND] == fx.END:
                 self._end(line)
             else:
@@ -150,12 +153,11 @@ class Messages:
             offset=int(event[EVENT_OFFSET]),
         )
 
-    def _score_change(self, line: list[int]) -> None:
-        form, row = self._program.forms[line[fx.MODEL]], line[fx.ROW]
+    def _score_change(self, line: list[int], numbers: bytes) -> None:
+        form, row = self._forms[line[fx.MODEL]], line[fx.ROW]
         account, model = self._accounts.names[row], form.model.model
         change_id, at = identity("change", account, model, line[fx.ORDINAL]), instant_text(line[fx.AT])
-        before = self._models_before.get(model, form.model)
-        body = form.fill(line, before, change_id, account, self._cause(line), at)
+        body = form.fill(line, numbers, change_id, account, self._cause(line), at)
         in_shadow = model in self._program.policy.shadow
         topic = Output.SHADOW_SCORES if in_shadow else Output.SCORE_CHANGES
         if line[fx.OLD_BAND] != line[fx.NEW_BAND] and not in_shadow:

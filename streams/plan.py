@@ -23,7 +23,7 @@ from schemas.catalogue import (
 from schemas.policy import WEEKDAYS
 from schemas.reasons import Rule, Severity
 from streams.audience import audiences, named_texts, names_asked
-from streams.change_form import ChangeForm
+from streams.change_form import ChangeForms, forms_of
 from streams.clock import NEVER_MS
 from streams.days import DAY_MS, not_a_zone, one_zone
 from streams.layout import ABSENT, BUCKETS, SPIKE_DAYS, Layout, make_layout
@@ -149,7 +149,7 @@ class Program(NamedTuple):
     overrides: dict[str, Pin]
     zones: ZoneBook
     words: Words
-    forms: tuple[ChangeForm, ...]
+    forms: ChangeForms
 
 
 def compile_program(
@@ -214,7 +214,7 @@ def compile_program(
         zones=one_zone(zone),
     )
     words = CATALOGUES[policy.language]
-    forms = tuple(ChangeForm(model, words) for model in models)
+    forms = forms_of(models, words)
     return Program(policy, tuple(models), layout, plan, facts, named, overrides, zones, words, forms)
 
 

@@ -11,12 +11,10 @@ import pytest
 from agents.program import load_model, shipped
 from schemas.outputs import Cause, Contribution, DimensionChange, Level, ScoreChange
 from schemas.reasons import CauseKind
-from streams import change_form
 from streams import effects as fx
-from streams.change_form import ChangeForm
+from streams.change_form import ChangeForm, ChangeForms
 from streams.change_text import ChangeText
 from streams.layout import NO_OVERRIDE, NONE
-from streams.levels import points
 from streams.wording import CATALOGUES
 
 if TYPE_CHECKING:
@@ -130,6 +128,18 @@ def expected(model: ModelFile, before: ModelFile, drawn: Drawn, account: str, ca
     )
 
 
+def filled(form: ChangeForm, drawn: Drawn, account: str, cause: Cause) -> bytes:
+    """Return the change that is the second of three lines in the notebook of three models."""
+    lines = np.zeros((3, len(drawn.line)), np.int64)
+    lines[1] = drawn.line
+    lines[1, fx.KIND], lines[1, fx.MODEL] = fx.SCORE_CHANGE, 1
+    lines[0, fx.KIND], lines[2, fx.KIND] = fx.DISENGAGEMENT, fx.END
+    other = ChangeForm(load_model("retention"), WORDS)
+    before, numbers, after = ChangeForms((other, form, other)).numbers(lines)
+    assert (before, after) == (b"", b"")
+    return form.fill(drawn.line, numbers, "0f" * 16, account, cause, "2026-03-01T00:00:00.000Z")
+
+
 @pytest.mark.parametrize("name", sorted(shipped("models")))
 def test_a_filled_form_is_the_encoded_struct(name: str) -> None:
     model = load_model(name)
@@ -140,24 +150,31 @@ def test_a_filled_form_is_the_encoded_struct(name: str) -> None:
             ACCOUNTS[round_ % len(ACCOUNTS)],
             (EVENT, TIME)[round_ % 2],
         )
-        body = form.fill(drawn.line, model, "0f" * 16, account, cause, "2026-03-01T00:00:00.000Z")
+        body = filled(form, drawn, account, cause)
         assert body == msgspec.json.encode(expected(model, model, drawn, account, cause))
+
+
+@pytest.mark.parametrize("name", sorted(shipped("models")))
+def test_a_notebook_full_of_the_longest_numbers_has_room(name: str) -> None:
+    model, most = load_model(name), 2**63 - 1
+    forms = ChangeForms([ChangeForm(model, WORDS)])
+    parts = 2 * len(model.dimensions) + 4 * len(model.components)
+    lines = np.full((20, fx.SCORE_HEAD + parts + 2), -most)
+    lines[:, fx.KIND], lines[:, fx.MODEL] = fx.SCORE_CHANGE, 0
+    lines[:, [fx.OLD_BAND, fx.NEW_BAND]] = 2
+    judged = fx.SCORE_HEAD + 2 * len(model.dimensions) + 2 * len(model.components)
+    lines[:, [judged, judged + 1]] = -(most // 2), most // 2
+    numbers = forms.numbers(lines)
+    assert len(set(numbers)) == 1
+    assert numbers[0].count(b"%d.%03d" % divmod(most, 1000)) == parts - len(model.components) + 4
+    assert len(numbers[0]) <= forms.bytes_max
 
 
 def test_the_band_before_is_told_in_the_words_of_the_model_before() -> None:
     now, before = load_model("retention"), load_model("guide")
     drawn = Drawn(now, np.random.default_rng(1))
     drawn.line[fx.OLD_BAND] = drawn.old[1] = 3
-    form = ChangeForm(now, WORDS)
-    body = form.fill(drawn.line, before, "0f" * 16, "acme", TIME, "2026-03-01T00:00:00.000Z")
+    body = filled(ChangeForm(now, WORDS).leaving(before), drawn, "acme", TIME)
     told = msgspec.json.decode(body, type=ScoreChange)
     assert told.old.band == before.band_names[1] != now.band_names[1]
     assert body == msgspec.json.encode(expected(now, before, drawn, "acme", TIME))
-
-
-def test_only_so_many_numbers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_form, "_REMEMBERED", 2)
-    decimals = change_form._Decimals(points)
-    asked = (1_000, 62_345, 500, 500, NONE, 62_345)
-    assert [decimals[each] for each in asked] == [b"1.0", b"62.345", b"0.5", b"0.5", b"null", b"62.345"]
-    assert set(decimals) == {1_000, 62_345}
