@@ -42,8 +42,7 @@ from streams.control import (
     read_entry,
     read_standing,
 )
-from streams.decode import instant_ms
-from streams.instants import instant_text
+from streams.instants import instant_ms, instant_text
 from streams.merge import POSITION, Progress, read_position
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from agents.tables import table_text
 from schemas.events import FactValue, Instant
 from schemas.reasons import INSUFFICIENT_EVIDENCE, NOT_APPLICABLE
 from schemas.topics import Output
-from streams.decode import instant_ms
+from streams.instants import instant_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ import msgspec
 
 from schemas.control import JoinAccount, control_key
 from streams.control import ControlLine, read_control
-from streams.decode import instant_ms
+from streams.instants import instant_ms
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:

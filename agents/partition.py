@@ -19,10 +19,11 @@ from streams.brake import BRAKE
 from streams.cells import WRITTEN
 from streams.clock import ENDLESS_MS, NEVER_MS
 from streams.control import CONTROL, Control
-from streams.decode import Place, instant_ms
+from streams.decode import Place
 from streams.erased import ERASED
 from streams.events import nothing_taken
 from streams.inflow import INFLOW, Inflow
+from streams.instants import instant_ms
 from streams.intervals import reasons_waiting
 from streams.memory import PREFIX, Memory
 from streams.merge import POSITION, Merge, Progress, position_record, read_position

@@ -28,7 +28,8 @@ from schemas.records import Chunk
 from schemas.topics import Input
 from streams.clock import NEVER_MS
 from streams.control import ControlLine
-from streams.decode import Refused, check_json, cut_instants, instant_ms
+from streams.decode import Refused, check_json
+from streams.instants import cut_instants, instant_ms
 from streams.murmur import partition_of
 
 if TYPE_CHECKING:

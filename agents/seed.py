@@ -37,8 +37,7 @@ from schemas.events import OCCURRED_AT_END_MS
 from schemas.reasons import RejectReason
 from schemas.topics import CONTROL, INPUT_TOPICS, Input
 from streams.control import ControlLine, read_control
-from streams.decode import instant_ms
-from streams.instants import instant_text
+from streams.instants import instant_ms, instant_text
 from streams.layout import VIEW_DUE
 from streams.merge import HALT_AFTER, POSITION, Progress, position_record
 

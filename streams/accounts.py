@@ -31,10 +31,11 @@ from streams.fact_cells import expiry, fact_cell
 from streams.foreign import Foreign
 from streams.intervals import judge_at_ends, tell_at_ends
 from streams.kernel import adopt, rearm, sweep
+from streams.key_index import NOBODY
 from streams.layout import NOW, UNSET, ZONE, template
 from streams.migration import describe
 from streams.plan import IN_FORCE_FROM
-from streams.roster import NOBODY, Roster
+from streams.roster import Roster
 from streams.stored import join_tail, join_values, read_tail, split_values
 
 if TYPE_CHECKING:
@@ -311,8 +312,7 @@ class Accounts:
         """Take the changelog record of an account that has ended, of which a row may have been ``read`` just before."""
         read.pop(key, None)
         self.foreign.drop(key)
-        row = self.row_of(key)
-        if row is not None:
+        if (row := self.row_of(key)) is not None:
             forget(self.cells, row)
             self.ended(row)
 
@@ -328,11 +328,11 @@ class Accounts:
         block: npt.NDArray[np.void],
         known: npt.NDArray[np.uint16],
         tails: Mapping[int, Tail],
-    ) -> list[int]:
-        rows = self.roster.rows_for(keys)
+    ) -> npt.NDArray[np.int64]:
+        rows = self.roster.rows_for(list(keys))
         self._make_room()
         self._rows[rows], self.cells.known[rows] = block, known
-        for i, row in enumerate(rows):
+        for i, row in enumerate(rows.tolist()):
             if i in tails:
                 self.cold[row] = tails[i][0]
             else:  # it may have ended and begun again between two commits

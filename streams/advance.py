@@ -14,10 +14,10 @@ from streams.effects import place, room
 from streams.ending import begin, erase, erases, may_retire
 from streams.events import EVENT_INPUT, EVENT_KEY, EVENT_ROW, EVENT_TIME, NO_ROW, REFUSED
 from streams.kernel import evaluate, fire
+from streams.key_index import NOBODY
 from streams.layout import NOW, UNSET
 from streams.move import move_to
 from streams.plan import ACCOUNTS_MAX, GRACE_MS, IN_FORCE_FROM
-from streams.roster import NOBODY
 
 if TYPE_CHECKING:
     import numpy as np

@@ -30,7 +30,7 @@ from schemas.topics import INPUT_BY_NAME, Input
 from streams.cells import FOREVER
 from streams.clock import NEVER_MS
 from streams.days import DAY_MS
-from streams.decode import cut_instants, instant_ms
+from streams.instants import cut_instants, instant_ms
 from streams.kernel import WRITE_DAYS
 from streams.murmur import partition_of
 from streams.plan import Program, compile_program

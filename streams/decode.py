@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -49,10 +49,11 @@ from streams.events import (
     refusal,
 )  # fmt: skip
 from streams.hashes import digests, event_hashes, natural_keys
+from streams.instants import cut_instants, instant_ms, may_be_rounded_up
 from streams.intake import PageMasks, key_feature_masks, kind_masks, tag_masks
+from streams.key_index import NOBODY
 from streams.layout import BUCKETS, NOW, UNSET
 from streams.murmur import partition_of
-from streams.roster import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +66,8 @@ if TYPE_CHECKING:
     from streams.plan import Program
 
 _DECODERS: Final = {topic: msgspec.json.Decoder(kind) for topic, kind in EVENT_TYPES.items()}
-_ROUNDED_UP: Final = re.compile(rb"\.\d{3}999[5-9]")
-"""A fraction of a second that rounding to microseconds, which is what msgspec does, raises by a millisecond."""
-_BEYOND_MICROSECONDS: Final = re.compile(r"(?<=\.\d{6})\d+")
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
 _OPENING, _CLOSING = set(b"{"), set(b"}")
-_NOTHING: Final = msgspec.Raw()
 FAR_FUTURE_MS: Final = 1 << 60
 _CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
 
@@ -89,39 +86,6 @@ class Refused(Exception):
     def __init__(self, reason: RejectReason, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
-
-
-class _Instants(msgspec.Struct):
-    """The instants of any event or control record as they are written; what else is there may be what no decoder reads."""
-
-    occurred_at: msgspec.Raw = _NOTHING
-    expires_at: msgspec.Raw = _NOTHING
-    received_at: msgspec.Raw = _NOTHING
-    due_at: msgspec.Raw = _NOTHING
-    effective_at: msgspec.Raw = _NOTHING
-
-
-_INSTANTS: Final = msgspec.json.Decoder(_Instants)
-
-
-def instant_ms(value: Any) -> int:
-    """Return an instant (aware datetime or integer ms) as ms UTC, cut to whole milliseconds towards minus infinity."""
-    if isinstance(value, datetime):
-        seconds = value - datetime(1970, 1, 1, tzinfo=UTC)
-        return (seconds.days * 86_400 + seconds.seconds) * 1000 + seconds.microseconds // 1000
-    return int(value)
-
-
-def cut_instants(event: Any, value: bytes) -> None:
-    """Set back the instants of an event that msgspec has rounded up into the next millisecond."""
-    if not _ROUNDED_UP.search(value):
-        return
-    written = _INSTANTS.decode(value)
-    for name in written.__struct_fields__:
-        raw = getattr(written, name)
-        if hasattr(event, name) and bytes(raw).startswith(b'"'):
-            text = _BEYOND_MICROSECONDS.sub("", msgspec.json.decode(raw))
-            setattr(event, name, msgspec.convert(text, datetime))
 
 
 class Decoder:
@@ -182,23 +146,20 @@ class Decoder:
         rejects: list[Reject],
     ) -> tuple[npt.NDArray[np.int64], Sequence[int]]:
         names = [event.account_id for event in events]
-        whole = len(names) == len(chunk.keys)
-        keys: Sequence[bytes | None] = chunk.keys if whole else [chunk.keys[i] for i in places]
-        if not self._place.keyed:
-            keys = [_utf8(name) for name in names]
-        rows = self.accounts.roster.rows_of(keys)
+        said = _utf8("\0".join(names))
+        rows = self.accounts.roster.rows_of(said, len(names))
+        keys: Sequence[bytes | None] = []
+        if self._place.keyed:
+            keys = chunk.keys if len(names) == len(chunk.keys) else [chunk.keys[i] for i in places]
         plausible = not len(times) or (times.min() >= OCCURRED_AT_MIN_MS and times.max() < OCCURRED_AT_END_MS)
-        # All joined: no key of a row has a control character, so if these are equal each is equal to its own.
-        if (
-            plausible
-            and (rows != NOBODY).all()
-            and _utf8("\0".join(names)) == b"\0".join(cast("list[bytes]", keys))
-        ):
+        # All joined: names that all have rows have no control characters, so if these are equal each is equal to its own.
+        if plausible and (rows != NOBODY).all() and (not self._place.keyed or said == _joined(keys)):
             return rows, range(len(names))
         admitted, kept = [], []
-        for i, name in enumerate(names):
+        for i, (name, row) in enumerate(zip(names, rows.tolist(), strict=True)):
+            key = keys[i] if self._place.keyed else _utf8(name)
             try:
-                admitted.append(self._admit_one(name, keys[i], int(times[i])))
+                admitted.append(self._admit_one(name, key, int(times[i]), row))
                 kept.append(i)
             except Refused as refused:
                 at = places[i]
@@ -208,7 +169,7 @@ class Decoder:
                 )
         return np.array(admitted, np.int64), kept
 
-    def _admit_one(self, name: str, key: bytes | None, t: int) -> int:
+    def _admit_one(self, name: str, key: bytes | None, t: int, row: int) -> int:
         encoded = _utf8(name)
         if not 0 < len(encoded) <= ACCOUNT_ID_BYTES_MAX or any(character < " " for character in name):
             detail = f"account_id {name[:40]!r} is empty, longer than {ACCOUNT_ID_BYTES_MAX} bytes or has a control character"
@@ -222,9 +183,9 @@ class Decoder:
         if not OCCURRED_AT_MIN_MS <= t < OCCURRED_AT_END_MS:
             detail = f"occurred_at is {t} ms, outside 1990..2099; seconds must be sent as milliseconds or as RFC 3339"
             raise Refused(RejectReason.IMPLAUSIBLE_TIME, detail)
-        row = self.accounts.row_of(encoded)
-        if row is not None:
-            return row
+        known = row if row != NOBODY else self.accounts.row_of(encoded)
+        if known is not None:
+            return known
         should = partition_of(encoded, self._place.partitions)
         if should != self._place.partition:
             detail = f"by murmur2 it belongs to partition {should} of {self._place.partitions}; set the producer's partitioner"
@@ -257,6 +218,14 @@ class Decoder:
 
 def _utf8(name: str) -> bytes:
     return name.encode("utf-8", "surrogatepass")
+
+
+def _joined(keys: Sequence[bytes | None]) -> bytes | None:
+    """Return keys with a NUL between each and the next, None if one is missing."""
+    try:
+        return b"\0".join(keys)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _kinds(topic: Input, events: list[Any]) -> npt.NDArray[np.int64]:
@@ -330,7 +299,7 @@ def _parse(topic: Input, chunk: Chunk) -> tuple[list[Any], Sequence[int], list[R
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 events = []
             if len(events) == len(values):
-                if _ROUNDED_UP.search(joined):
+                if may_be_rounded_up(joined):
                     for event, value in zip(events, values, strict=True):
                         cut_instants(event, value)  # type: ignore[arg-type]
                 return events, range(len(values)), []

@@ -19,7 +19,7 @@ from schemas.catalogue import (
 )
 from streams.cells import FOREVER, NO_FACT
 from streams.days import DAY_MS
-from streams.decode import instant_ms
+from streams.instants import instant_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

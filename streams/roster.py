@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streams.key_index import NOBODY, KeyIndex
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
-
-NOBODY: Final = -1
-"""The row of no account."""
 
 
 class Roster:
@@ -24,7 +22,7 @@ class Roster:
         self.keys: list[bytes] = []
         self.unborn: set[int] = set()
         """Rows of accounts that were not there when last looked at: only read of, or ended."""
-        self._index: dict[bytes | None, int] = {}
+        self._index = KeyIndex()
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -33,11 +31,17 @@ class Roster:
 
     def row_of(self, key: bytes) -> int | None:
         """Return the row of a key, None if there is none."""
-        return self._index.get(key)
+        row = int(self._index.rows_of([key])[0])
+        return None if row == NOBODY else row
 
-    def rows_of(self, keys: Sequence[bytes | None]) -> npt.NDArray[np.int64]:
-        """Return the row of each key, (keys,) int64, ``NOBODY`` where there is none."""
-        return np.fromiter(map(self._index.get, keys, repeat(NOBODY)), np.int64, len(keys))
+    def rows_of(self, joined: bytes, count: int) -> npt.NDArray[np.int64]:
+        """Return the row of each of so many keys with a NUL between each and the next, ``NOBODY`` where there is none.
+
+        If one has that byte in it nobody is found: no account has.
+        """
+        data = np.frombuffer(joined, np.uint8)
+        ends = np.append(np.flatnonzero(data == 0), len(data))
+        return self._index.find(data, ends) if len(ends) == count else np.full(count, NOBODY)
 
     def add(self, key: bytes, name: str) -> int:
         """Give a row to an account that has none; return its number."""
@@ -48,26 +52,34 @@ class Roster:
             row = len(self.names)
             self.names.append(name)
             self.keys.append(key)
-        self._index[key] = row
+        self._index.add([key], np.array([row]))
         self.unborn.add(row)
         return row
 
-    def rows_for(self, keys: Collection[bytes]) -> list[int]:
-        """Return the rows of accounts that are there, new ones of those that have none."""
-        self.add_all([key for key in keys if key not in self._index])
-        return list(map(self._index.__getitem__, keys))
+    def rows_for(self, keys: Sequence[bytes]) -> npt.NDArray[np.int64]:
+        """Return the row of each account, (keys,) int64; those that have none get new ones and are there.
+
+        Args:
+            keys: of accounts, each once.
+        """
+        rows = self._index.rows_of(keys)
+        new = np.flatnonzero(rows == NOBODY)
+        rows[new] = np.arange(len(self), len(self) + len(new))
+        self.add_all([keys[i] for i in new.tolist()])
+        return rows
 
     def add_all(self, keys: Sequence[bytes]) -> None:
         """Give new rows to accounts that are there, in their order; an empty key leaves a row to nobody."""
-        first = len(self.names)
+        first = len(self)
         self.names += [key.decode("utf-8", "surrogatepass") for key in keys]
         self.keys += keys
-        self._index.update((key, row) for row, key in enumerate(keys, first) if key)
         self._free += [row for row, key in enumerate(keys, first) if not key]
+        somebody = [row for row, key in enumerate(keys, first) if key]
+        self._index.add([self.keys[row] for row in somebody], np.array(somebody, np.int64))
 
     def give_back(self, row: int) -> None:
         """Let a row be nobody's."""
-        del self._index[self.keys[row]]
+        self._index.remove(self.keys[row])
         self.names[row], self.keys[row] = "", b""
         self.unborn.discard(row)
         self._free.append(row)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from schemas.events import Instant
 from schemas.policy import Policy
 from schemas.topics import Input, Output
-from streams.decode import instant_ms
 from streams.erased import ERASED
+from streams.instants import instant_ms
 from streams.plan import compile_program
 from tests.core.conftest import DAY_MS, START_MS, Machine, by_account, company
 

@@ -24,7 +24,7 @@ from schemas.records import Chunk
 from schemas.topics import Input, Output
 from streams.clock import ENDLESS_MS
 from streams.control import ControlLine
-from streams.decode import instant_ms
+from streams.instants import instant_ms
 from streams.murmur import partition_of
 from tests.auditor.core import program_of
 from tests.auditor.scenarios import Tree, default_policy, model

@@ -16,7 +16,7 @@ from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Stat
 from schemas.topics import CONTROL, Input, Output
 from streams.clock import NEVER_MS
 from streams.control import ControlLine, read_control
-from streams.decode import instant_ms
+from streams.instants import instant_ms
 from tests.auditor.core import take_all
 from tests.faults.noting import NOTED, read_note
 from tests.faults.world import CHANGELOG, Result
