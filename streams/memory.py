@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streams.compiled import entry, int64, kernel
+from streams.compiled import entry, int64, kernel, prefetch
 from streams.days import DAY_MS
 from streams.events import EVENT_HASH, EVENT_KEY, EVENT_NATURAL, EVENT_ROW, NO_ROW
 
@@ -21,6 +21,8 @@ IDS_MAX: Final = 250_000
 """Hashes of a generation; a full one becomes the previous one."""
 CHUNK_IDS: Final = 512
 PREFIX: Final = b"\0ids:"
+AHEAD: Final = 8
+"""So many events before one is judged, what its hash needs is asked for: the tables lie in no cache."""
 _TABLE_MIN: Final = 4096
 _NOTHING: Final = np.zeros(1, np.int64)
 """The table of no generation: nothing is found in it."""
@@ -54,6 +56,9 @@ def sift(
         the index of the first event not judged: its day is another, or the limit is reached.
     """
     for j in range(start, columns.shape[0]):
+        ahead = columns[min(j + AHEAD, columns.shape[0] - 1), EVENT_HASH]
+        prefetch(current, ahead & (len(current) - 1))
+        prefetch(previous, ahead & (len(previous) - 1))
         largest_ms = max(largest_ms, columns[j, EVENT_KEY])
         if largest_ms // DAY_MS != day or used[0] >= limit:
             return j

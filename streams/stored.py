@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from schemas.errors import StateError
-from streams.compiled import entry, int64, kernel, prefetch
+from streams.compiled import entry, int64, kernel, prefetch, row_cells
 from streams.layout import FINGERPRINT_BYTES
 
 if TYPE_CHECKING:
@@ -32,6 +32,26 @@ BITS: Final = 32
 AHEAD_ROWS: Final = 4
 """Rows lie anywhere in memory: so many before it is packed, one is asked for."""
 _TAIL: Final[msgspec.json.Decoder[Tail]] = msgspec.json.Decoder(Tail)
+
+
+@kernel
+def _pack_words(
+    row: npt.NDArray[np.uint32],
+    fresh: npt.NDArray[np.uint32],
+    first: int,
+    count: int,
+    out: npt.NDArray[np.uint32],
+    at: int,
+) -> tuple[int, int]:
+    """Put those of so many words behind each other that differ; return where they end, and a bit for each that does."""
+    mask = int64(0)
+    for bit in range(count):
+        difference = row[first + bit] ^ fresh[first + bit]
+        out[at] = difference
+        differs = int64(difference != 0)
+        at += differs
+        mask |= differs << bit
+    return at, mask
 
 
 @entry
@@ -54,24 +74,21 @@ def pack(
         ends: (n,) int64, set to where in ``out`` each value ends.
     """
     words, at = fresh.shape[0], int64(0)
+    whole = words // BITS * BITS
     for i in range(len(chosen)):
-        row = chosen[i]
+        row = row_cells(rows, chosen[i])
         prefetch(rows, chosen[min(i + AHEAD_ROWS, len(chosen) - 1)])
         for word in range(len(head)):
             out[at] = head[word]
             at += 1
         mask_at = at
         at += (words + BITS - 1) // BITS
-        for first in range(0, words, BITS):
-            mask = int64(0)
-            for bit in range(min(BITS, words - first)):
-                difference = rows[row, first + bit] ^ fresh[first + bit]
-                out[at] = difference
-                differs = int64(difference != 0)
-                at += differs
-                mask |= differs << bit
-            out[mask_at] = mask
+        for first in range(0, whole, BITS):
+            # BITS is a constant: the loop over a whole group is unrolled.
+            at, out[mask_at] = _pack_words(row, fresh, first, BITS, out, at)
             mask_at += 1
+        if whole < words:
+            at, out[mask_at] = _pack_words(row, fresh, whole, words - whole, out, at)
         ends[i] = at
 
 
