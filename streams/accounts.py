@@ -276,15 +276,13 @@ class Accounts:
 
     def packed(self, chosen: npt.NDArray[np.int64]) -> PackedRows:
         """Return the changelog records of rows."""
-        rows: list[int] = chosen.tolist()
         values, value_ends = join_values(self.program.layout.fingerprint, self._rows, chosen, self._template)
-        keys = list(map(self.keys.__getitem__, rows))
-        key_ends = np.cumsum(np.fromiter(map(len, keys), np.int64, len(keys)))
+        keys, key_ends = self.roster.keys_of(chosen)
         known = self.cells.known[chosen]
         warming = set(chosen[known.any(axis=1)].tolist()) if known.any() else set()
-        told = enumerate(rows) if self.cold or warming else ()
+        told = enumerate(chosen.tolist()) if self.cold or warming else ()
         tails = {i: self.tail(row) for i, row in told if row in self.cold or row in warming}
-        return PackedRows(np.frombuffer(b"".join(keys), np.uint8), key_ends, values, value_ends, tails)
+        return PackedRows(keys, key_ends, values, value_ends, tails)
 
     def tail(self, row: int) -> bytes:
         """Return what stands behind a row in the changelog, if it is one that needs it."""

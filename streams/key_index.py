@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from streams.compiled import entry, int64, kernel, prefetch
+from streams.compiled import copy, entry, int64, kernel, prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,7 +110,15 @@ def find_rows(keys: Bytes, ends: Cells, slots: Cells, arena: Bytes, seed: int, r
 
 @entry
 def put(
-    keys: Bytes, begins: Cells, ends: Cells, rows: Cells, slots: Cells, arena: Bytes, seed: int, used: int
+    keys: Bytes,
+    begins: Cells,
+    ends: Cells,
+    rows: Cells,
+    slots: Cells,
+    wheres: Cells,
+    arena: Bytes,
+    seed: int,
+    used: int,
 ) -> None:
     """Put keys, each once, into a table that has room for them, or let those go whose row is ``NOBODY``.
 
@@ -120,6 +128,7 @@ def put(
         ends: (n,) int64.
         rows: (n,) int64.
         slots: (a power of two, SLOT_CELLS) int64.
+        wheres: (rows,) int64, set to the cell WHERE of each row.
         arena: (bytes,) uint8.
         seed: of hashes.
         used: how many bytes of the arena are.
@@ -132,10 +141,25 @@ def put(
             slots[at, WHOSE] = GONE
             continue
         slots[at, WHOSE] = _mark(hashed) | (rows[i] + 1)
-        slots[at, WHERE] = (used << SIZE_BITS) | (end - begin)
+        slots[at, WHERE] = wheres[rows[i]] = (used << SIZE_BITS) | (end - begin)
         for place in range(begin, end):
             arena[used] = keys[place]
             used += 1
+
+
+@entry
+def collect(wheres: Cells, arena: Bytes, out: Bytes) -> None:
+    """Put keys behind each other.
+
+    Args:
+        wheres: (n,) int64, their cells WHERE.
+        arena: (bytes,) uint8, all keys of the table.
+        out: (bytes,) uint8, with room for them.
+    """
+    at = int64(0)
+    for where in wheres:
+        copy(out, at, arena, where >> SIZE_BITS, where & SIZE_MASK)
+        at += where & SIZE_MASK
 
 
 class KeyIndex:
@@ -144,6 +168,8 @@ class KeyIndex:
     def __init__(self) -> None:
         self._slots = np.zeros((_SLOTS_MIN, SLOT_CELLS), np.int64)
         self._arena = np.zeros(_BYTES_MIN, np.uint8)
+        self._wheres = np.zeros(_SLOTS_MIN, np.int64)
+        """The cell WHERE of each row."""
         self._filled = 0
         """Slots that are not empty."""
         self._used = 0
@@ -159,6 +185,19 @@ class KeyIndex:
         find_rows(keys, ends, self._slots, self._arena, SEED, rows)
         return rows
 
+    def keys_of(self, rows: Cells) -> tuple[Bytes, Cells]:
+        """Return the keys of rows behind each other, (bytes,) uint8, not to be written to, and where each ends.
+
+        Args:
+            rows: (n,) int64, each of a key.
+        """
+        wheres = self._wheres[rows]
+        ends = np.cumsum(wheres & SIZE_MASK)
+        keys = np.empty(ends[-1] if len(ends) else 0, np.uint8)
+        collect(wheres, self._arena, keys)
+        keys.flags.writeable = False
+        return keys, ends
+
     def add(self, keys: Sequence[bytes], rows: Cells) -> None:
         """Give rows to keys that have none, each once.
 
@@ -169,6 +208,8 @@ class KeyIndex:
         ends = np.cumsum(_sizes(keys))
         size = int(ends[-1]) if len(ends) else 0
         self._make_room(len(keys), size)
+        if len(keys) and (last := int(rows.max())) >= len(self._wheres):
+            self._wheres = np.append(self._wheres, np.zeros(last, np.int64))  # twice as many
         self._put(np.frombuffer(b"".join(keys), np.uint8), np.append(0, ends)[:-1], ends, rows)
         self._filled, self._used = self._filled + len(keys), self._used + size
 
@@ -184,7 +225,7 @@ class KeyIndex:
         self._put(data, np.zeros(1, np.int64), np.array([len(key)]), np.array([NOBODY]))
 
     def _put(self, keys: Bytes, begins: Cells, ends: Cells, rows: Cells) -> None:
-        put(keys, begins, ends, rows, self._slots, self._arena, SEED, self._used)
+        put(keys, begins, ends, rows, self._slots, self._wheres, self._arena, SEED, self._used)
 
     def _make_room(self, keys: int, size: int) -> None:
         """Let there be room for so many keys of so many bytes: at least half of the slots stay empty."""

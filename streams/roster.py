@@ -43,6 +43,10 @@ class Roster:
         ends = np.append(np.flatnonzero(data == 0), len(data))
         return self._index.find(data, ends) if len(ends) == count else np.full(count, NOBODY)
 
+    def keys_of(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return the keys of the accounts in rows, see ``KeyIndex.keys_of``."""
+        return self._index.keys_of(rows)
+
     def add(self, key: bytes, name: str) -> int:
         """Give a row to an account that has none; return its number."""
         if self._free:

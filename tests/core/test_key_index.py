@@ -125,6 +125,19 @@ def test_of_keys_joined_by_nul_each_is_found_and_of_a_key_with_one_in_it_nobody(
     assert roster.rows_of(b"", 1).tolist() == [NOBODY]
 
 
+def test_keys_of_rows_stand_behind_each_other() -> None:
+    roster = Roster()
+    keys = [b"account-%d" % (n * n) for n in range(3_000)]
+    for first in range(0, 3_000, 700):
+        roster.add_all(keys[first : first + 700])
+    roster.give_back(5)
+    assert roster.add(b"other", "other") == 5
+    joined, ends = roster.keys_of(np.array([2_999, 5, 0, 1_500, 5]))
+    assert joined.tobytes() == b"".join([keys[2_999], b"other", keys[0], keys[1_500], b"other"])
+    assert np.diff(ends, prepend=0).tolist() == [len(keys[2_999]), 5, len(keys[0]), len(keys[1_500]), 5]
+    assert [part.tolist() for part in roster.keys_of(np.zeros(0, np.int64))] == [[], []]
+
+
 def test_rows_are_given_in_order_and_a_row_of_nobody_is_used_again() -> None:
     roster = Roster()
     roster.add_all([b"a", b"", b"b"])
