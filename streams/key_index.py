@@ -83,6 +83,11 @@ def _slot(keys: Bytes, begin: int, end: int, hashed: int, slots: Cells, arena: B
     return at
 
 
+@kernel
+def _begin(ends: Cells, i: int) -> int:
+    return ends[i - 1] + 1 if i > 0 else int64(0)
+
+
 @entry
 def find_rows(keys: Bytes, ends: Cells, slots: Cells, arena: Bytes, seed: int, rows: Cells) -> None:
     """Find the row of each key.
@@ -98,13 +103,12 @@ def find_rows(keys: Bytes, ends: Cells, slots: Cells, arena: Bytes, seed: int, r
     for first in range(0, len(ends), TOGETHER):
         stop = min(first + TOGETHER, len(ends))
         for i in range(first, stop):
-            rows[i] = _hash(keys, ends[i - 1] + 1 if i else int64(0), ends[i], seed)
+            rows[i] = _hash(keys, _begin(ends, i), ends[i], seed)
             prefetch(slots, rows[i] & (len(slots) - 1))
         for i in range(first, stop):
             prefetch(arena, slots[rows[i] & (len(slots) - 1), WHERE] >> SIZE_BITS)
         for i in range(first, stop):
-            begin = ends[i - 1] + 1 if i else int64(0)
-            at = _slot(keys, begin, ends[i], rows[i], slots, arena)
+            at = _slot(keys, _begin(ends, i), ends[i], rows[i], slots, arena)
             rows[i] = (slots[at, WHOSE] & ROW_MASK) - 1
 
 
@@ -142,9 +146,8 @@ def put(
             continue
         slots[at, WHOSE] = _mark(hashed) | (rows[i] + 1)
         slots[at, WHERE] = wheres[rows[i]] = (used << SIZE_BITS) | (end - begin)
-        for place in range(begin, end):
-            arena[used] = keys[place]
-            used += 1
+        copy(arena, used, keys, begin, end - begin)
+        used += end - begin
 
 
 @entry

@@ -79,7 +79,7 @@ class Roster:
         self.keys += keys
         self._free += [row for row, key in enumerate(keys, first) if not key]
         somebody = [row for row, key in enumerate(keys, first) if key]
-        self._index.add([self.keys[row] for row in somebody], np.array(somebody, np.int64))
+        self._index.add([key for key in keys if key], np.array(somebody, np.int64))
 
     def give_back(self, row: int) -> None:
         """Let a row be nobody's."""
