@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+import os
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import numba
 import numpy as np
-
-from streams.linking import Part, Whole, address, contiguous_row, copy_bytes, fetch_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,35 +16,22 @@ Function = TypeVar("Function", bound="Callable[..., object]")
 Table = TypeVar("Table", bound="npt.NDArray[Any]")
 Fields = TypeVar("Fields", bound="tuple[Any, ...]")
 
+UNCOMPILED: Final = os.environ.get("NUMBA_DISABLE_JIT") == "1"
+"""The core as plain Python, as most tests run it: numba, half a second of every start, is not even imported."""
 
-def kernel(function: Function) -> Function:
-    """Compile a function of the core; its result is inlined into the entries that call it.
+if TYPE_CHECKING or UNCOMPILED:
 
-    Without reference counts (``_nrt``): the kernel allocates nothing, and counting every array of ``Cells`` and ``Plan``
-    at every call costs ten times the work itself. Without wrappers: only entries are called from outside.
-    """
-    options: dict[str, Any] = {
-        "nogil": True,
-        "_nrt": False,
-        "no_cfunc_wrapper": True,
-        "no_cpython_wrapper": True,
-        "pipeline_class": Part,
-    }
-    return cast("Function", numba.njit(**options)(function))
+    def kernel(function: Function) -> Function:
+        """Compile a function of the core; its result is inlined into the entries that call it."""
+        return function
 
+    def entry(function: Function) -> Function:
+        """Compile a function that the shell calls, and keep the result in the cache folder.
 
-def entry(function: Function) -> Function:
-    """Compile a function that the shell calls, and keep the result in the cache folder.
-
-    The cache knows only this function's own source file: the shell names the cache folder after the sources of
-    the whole core, so that a change of any of them starts an empty one.
-    """
-    options: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True, "cache": True}
-    options["pipeline_class"] = Whole
-    return cast("Function", numba.njit(**options)(function))
-
-
-if TYPE_CHECKING or numba.config.DISABLE_JIT:
+        The cache knows only this function's own source file: the shell names the cache folder after the sources of
+        the whole core, so that a change of any of them starts an empty one.
+        """
+        return function
 
     def reference(value: Fields) -> Fields:
         """Return a named tuple of arrays as the kernel passes it on: compiled, by its address on the caller's stack."""
@@ -68,7 +53,10 @@ if TYPE_CHECKING or numba.config.DISABLE_JIT:
     def prefetch(table: npt.NDArray[Any], row: int) -> None:
         """Let a row of a contiguous table be brought from memory while other work goes on; compiled, no bounds are checked."""
 else:
-    reference, copy, prefetch, row_cells = address, copy_bytes, fetch_ahead, contiguous_row
+    from streams import linking
+
+    kernel, entry, reference, copy = linking.kernel, linking.entry, linking.address, linking.copy_bytes
+    row_cells, prefetch = linking.contiguous_row, linking.fetch_ahead
 
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ linked into the entries and optimized there, once, and named tuples go by their 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.codegen import JITCodeLibrary
@@ -20,6 +21,9 @@ from numba.core.typed_passes import NativeLowering
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import intrinsic, models, register_model
 from numba.np.arrayobj import populate_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LINE_BYTES: Final = 64
 """What a processor reads of memory at once."""
@@ -196,5 +200,18 @@ def contiguous_row(_: Any, table: types.Array, row: Any) -> Any:
     return kind(table, types.int64), generate
 
 
-Part, Whole = _compiler(_PartLowering), _compiler(_WholeLowering)
-"""Compilers of a kernel function, and of an entry."""
+# Without reference counts: the kernel allocates nothing, and counting every array of `Cells` and `Plan` at every call costs
+# ten times the work itself. Without wrappers: only entries are called from outside.
+_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+_PART: Final = _OPTIONS | {"no_cpython_wrapper": True, "pipeline_class": _compiler(_PartLowering)}
+_WHOLE: Final = _OPTIONS | {"cache": True, "pipeline_class": _compiler(_WholeLowering)}
+
+
+def kernel(function: Callable[..., object]) -> Any:
+    """Compile a kernel function, as part of the entries that call it."""
+    return numba.njit(**_PART)(function)
+
+
+def entry(function: Callable[..., object]) -> Any:
+    """Compile an entry, with all kernel functions that it calls."""
+    return numba.njit(**_WHOLE)(function)
