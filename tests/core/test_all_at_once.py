@@ -104,6 +104,7 @@ def whole(everything: Program, events: Events) -> Machine:
     return machine
 
 
+@pytest.mark.compiled
 def test_the_history_shows_all_of_it_at_work(whole: Machine) -> None:
     said = [json.loads(value) for values in told(whole).values() for value in values if b"{" in value]
     assert {"erased", "retired", "policy"} <= {each.get("resolved_by") for each in said}
@@ -116,6 +117,7 @@ def test_the_history_shows_all_of_it_at_work(whole: Machine) -> None:
     assert len(set(changes)) == len(changes)
 
 
+@pytest.mark.compiled
 @FEW
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_when_sweeps_run_changes_nothing(
@@ -126,6 +128,7 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_nothing(
     assert told(cut) == told(whole)
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("small_steps")
 @pytest.mark.parametrize("seed", range(2))
 def test_a_crash_between_any_two_commits_changes_nothing(

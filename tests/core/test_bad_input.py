@@ -46,6 +46,7 @@ class Heard(NullPartitionObserver):
         self.events.update(events)
 
 
+@pytest.mark.compiled
 def test_each_bad_record_has_its_named_outcome_and_the_good_events_around_it_are_scored(
     program: Program,
 ) -> None:

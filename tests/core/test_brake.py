@@ -390,6 +390,7 @@ def whole(tight: Program, events: Events) -> list[bytes]:
     return found
 
 
+@pytest.mark.compiled
 @FEW
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_when_sweeps_run_changes_nothing_of_what_waits(
@@ -398,6 +399,7 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_nothing_of_what_waits(
     assert by_account(Paused(tight, events).run(random.Random(seed))) == by_account(whole)
 
 
+@pytest.mark.compiled
 @FEW
 @given(seed=st.integers(0, 1 << 30))
 def test_a_crash_between_any_two_commits_changes_nothing_of_what_waits(
@@ -407,6 +409,7 @@ def test_a_crash_between_any_two_commits_changes_nothing_of_what_waits(
     assert by_account(crashed) == by_account(whole)
 
 
+@pytest.mark.compiled
 @pytest.mark.usefixtures("small_steps")
 def test_a_crash_amid_a_midnight_changes_nothing_of_what_waits(
     tight: Program, events: Events, whole: list[bytes]

@@ -116,6 +116,7 @@ def test_no_message_of_an_account_goes_back_in_time(whole: list[bytes]) -> None:
         assert instants == sorted(instants)
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_when_sweeps_run_changes_no_output(
@@ -125,6 +126,7 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_no_output(
     assert by_account(cut) == by_account(whole)
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_a_crash_between_any_two_commits_loses_nothing_and_repeats_nothing(

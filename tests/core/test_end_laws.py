@@ -102,6 +102,7 @@ def test_the_history_shows_ends_at_work(whole: Machine) -> None:
     assert len({change["change_id"] for change in changes}) == len(changes)
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_when_sweeps_run_changes_no_end(
@@ -113,6 +114,7 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_no_end(
     assert there(cut) == there(whole)
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_a_crash_between_any_two_commits_brings_nobody_back(

@@ -369,6 +369,7 @@ def silent(values: list[bytes]) -> set[str]:
     return {each["account_id"] for each in firing if each["reasons"][0]["rule"] == "silence"}
 
 
+@pytest.mark.compiled
 @pytest.mark.timeout(400)
 def test_an_outage_makes_nobody_silent_with_the_guard_and_some_without() -> None:
     """Of 100 accounts under a budget of twelve false alarms a year: four are told silent who would not have been, or none."""
@@ -381,6 +382,7 @@ def test_an_outage_makes_nobody_silent_with_the_guard_and_some_without() -> None
     assert (len(told(None, outage) - really), len(told(WATCHED, outage) - really)) == (4, 0)
 
 
+@pytest.mark.compiled
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_where_it_crashes_changes_nothing_of_what_waits(

@@ -30,6 +30,7 @@ def whole(program: Program, events: Events) -> list[bytes]:
     return Machine(program, events).run(random.Random(0), commit=0.01, rows_max=50_000)
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_when_sweeps_run_changes_no_output(
@@ -40,6 +41,7 @@ def test_how_the_input_is_cut_and_when_sweeps_run_changes_no_output(
     assert by_account(cut) == by_account(whole)
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_a_crash_between_any_two_commits_loses_nothing_and_repeats_nothing(

@@ -359,6 +359,7 @@ def test_the_history_shows_merges_at_work(moving: Program, events: Events, parti
     assert "merged" in ends
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30), partitions=st.integers(1, 3))
 def test_workers_that_crash_at_any_commit_tell_what_the_replay_tells(
@@ -371,6 +372,7 @@ def test_workers_that_crash_at_any_commit_tell_what_the_replay_tells(
     assert len(set(ids)) == len(ids) == joins, "each join is written once"
 
 
+@pytest.mark.compiled
 def test_a_partition_that_others_take_over_again_and_again_takes_each_join_once(
     moving: Program, events: Events
 ) -> None:

@@ -808,6 +808,7 @@ def read_all(partition: Partition, program: Program) -> None:
         partition.accounts._put(*read)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("at_once", [64, 2_000])
 def test_rows_wait_as_they_are_and_are_migrated_some_at_a_time(
     events: Events, monkeypatch: pytest.MonkeyPatch, at_once: int

@@ -100,6 +100,7 @@ def test_the_history_shows_models_that_move(whole: Told) -> None:
     assert {change["old"]["band"] for _, change in moved} == {"insufficient_evidence"}
 
 
+@pytest.mark.compiled
 @few
 @given(seed=st.integers(0, 1 << 30))
 def test_how_the_input_is_cut_and_where_owners_crash_changes_no_output(
@@ -151,6 +152,7 @@ def test_live_models_and_alerts_are_told_as_without_the_models_in_shadow(
     assert [each for each in beside if each not in shown] == alone
 
 
+@pytest.mark.compiled
 def test_a_model_tells_in_shadow_what_it_tells_live(program: Program, events: Events) -> None:
     models = ["retention", "adoption", "health"]
     live, shadow = under(program, events, models, []), under(program, events, models, ["adoption"])
@@ -161,6 +163,7 @@ def test_a_model_tells_in_shadow_what_it_tells_live(program: Program, events: Ev
     assert moved == {"adoption"}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("seed", range(2))
 def test_started_again_under_a_policy_in_which_a_model_moved_it_goes_on_in_the_other_topic(
     program: Program, events: Events, seed: int

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,7 @@ def through_a_file(owner: Partition, offset: int) -> Snapshot:
     return found.state
 
 
+@pytest.mark.compiled
 @few
 @given(
     first=st.lists(st.integers(0, 1), min_size=1, max_size=3),

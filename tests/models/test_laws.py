@@ -92,6 +92,7 @@ def whole(twelve: Program, events: Events) -> list[bytes]:
     return Machine(twelve, events).run(random.Random(0), commit=0.01, rows_max=50_000)
 
 
+@pytest.mark.compiled
 def test_how_the_input_is_cut_and_a_crash_between_commits_change_no_output(
     twelve: Program, events: Events, whole: list[bytes]
 ) -> None:

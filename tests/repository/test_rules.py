@@ -140,3 +140,16 @@ def test_make_has_the_target_and_explains_it(target: str) -> None:
     assert re.search(rf"^{target}:.*## \S", makefile, flags=re.MULTILINE), (
         f"Makefile has no `{target}: ... ## why`"
     )
+
+
+def test_what_is_left_to_the_compiled_run_lies_in_it() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^compiled:.*\n\t(.*)$", makefile, flags=re.MULTILINE)
+    assert recipe
+    folders = re.findall(r"tests/[\w/.]+", recipe.group(1))
+    mark = ".".join(("mark", "compiled"))  # in pieces: this file has no such test
+    marked = [
+        path.as_posix() for path in texts() if path.suffix == ".py" and mark in (ROOT / path).read_text()
+    ]
+    assert marked
+    assert [path for path in marked if not path.startswith(tuple(folders))] == []
