@@ -36,6 +36,7 @@ from streams.layout import (
     OPEN,
     QUIET,
     UNSET,
+    VIEW_DUE,
     ZONE,
     template,
 )  # fmt: skip
@@ -181,12 +182,16 @@ def end_account(
 
 
 def _packed(accounts: Accounts, row: int, is_held: Callable[[bytes, Output], bool]) -> bytes:
-    """Pack an account; an episode that waits for its hour goes along as one that nobody was told of."""
-    held = accounts.cells.u8[row, HELD : HELD + len(STORIES)]
-    as_it_is, waits = held.copy(), [is_held(accounts.keys[row], story.topic) for story in STORIES]
-    held[waits] = HELD_FIRING
+    """Pack an account; an episode that waits for its hour goes along as one that nobody was told of.
+
+    Whether a view of it is due depends on when others were committed: of that nothing goes along.
+    """
+    cells = accounts.cells.u8[row]
+    as_it_is, waits = cells.copy(), [is_held(accounts.keys[row], story.topic) for story in STORIES]
+    cells[HELD : HELD + len(STORIES)][waits] = HELD_FIRING
+    cells[VIEW_DUE] = 0
     ((_, value),) = accounts.packed(np.array([row])).pairs()
-    held[:] = as_it_is
+    cells[:] = as_it_is
     assert value is not None
     return value
 

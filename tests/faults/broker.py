@@ -85,6 +85,10 @@ class Log:
         self.records.append(None)
         self._writer.append(None)
 
+    def is_transactional(self, offset: int) -> bool:
+        """Tell whether the record at an offset was written in a transaction."""
+        return self._writer[offset] is not None
+
     def compact(self, tail: int) -> None:
         """Remove all but the newest record of each key, and what was aborted; the last ``tail`` entries stay."""
         end = min(self.last_stable, self.high_watermark - tail)

@@ -53,7 +53,7 @@ class Operator:
     def mute(self) -> None:
         """Pause alerts once or twice, and mostly resume them."""
         for _ in range(self._rng.choice([1, 1, 2])):
-            from_ms, after_ms = self._moment(), self._when()
+            from_ms, after_ms = self.moment(), self._when()
             self._write(after_ms, "pause", from_ms)
             if self._rng.random() < 0.85:
                 end_ms = from_ms + self._rng.choice(LENGTHS_MS) + self._rng.choice(NEAR_MS) + 1
@@ -61,7 +61,7 @@ class Operator:
 
     def go_live(self) -> None:
         """Mute everything before an instant: written beforehand, for what was told cannot be taken back."""
-        self._write(BEFORE, "go_live", self._moment(), name="application")
+        self._write(BEFORE, "go_live", self.moment(), name="application")
 
     def activate(self, world: World, at_ms: int | None = None) -> None:
         """Let the policy and models of a world take hold."""
@@ -69,11 +69,15 @@ class Operator:
         models: list[Tree] = json.loads(json.dumps([world.models[name] for name in policy["models"]]))
         content: dict[str, Any] = {"policy": policy, "models": models, "hash": content_hash(policy, models)}
         after_ms = self._when() if self._may_be_late and at_ms is None else BEFORE
-        self._write(after_ms, "policy", self._moment() if at_ms is None else at_ms, **content)
+        self._write(after_ms, "policy", self.moment() if at_ms is None else at_ms, **content)
 
-    def change_mind(self) -> None:
-        """Withdraw a record, or put another in its place: it may count already. Not the first of all."""
-        after_ms, key, value = self._rng.choice(self.written[1:])
+    def merge(self, old: str, new: str, at_ms: int) -> None:
+        """Let an account end by a merge into another one."""
+        self._write(self._when(), "merge", at_ms, old=old, new=new)
+
+    def change_mind(self, first: int = 1) -> None:
+        """Withdraw a record, or put another in its place: it may count already. None before ``first``."""
+        after_ms, key, value = self._rng.choice(self.written[first:])
         if key.startswith(b"go_live") or (key.startswith(b"policy") and not self._may_be_late):
             after_ms = BEFORE
         else:
@@ -81,7 +85,7 @@ class Operator:
         if self._rng.random() < 0.5:
             self.written.append(Written(after_ms, key, None))
             return
-        moved = json.loads(value or b"{}") | {"effective_at": self._moment()}
+        moved = json.loads(value or b"{}") | {"effective_at": self.moment()}
         self.written.append(Written(after_ms, key, json.dumps(moved).encode()))
 
     def _write(self, after_ms: int, kind: str, at_ms: int, *, name: str = "", **content: Any) -> None:
@@ -97,7 +101,7 @@ class Operator:
             return BEFORE
         return max(after_ms, 0) + self._rng.randrange(WHILE_MS // 2)
 
-    def _moment(self) -> int:
+    def moment(self) -> int:
         """Return an instant among the events: anywhere, at one of them, at a midnight, as an hour begins."""
         rng, any_ms = self._rng, self._rng.randint(self.times[0], self.times[-1])
         match rng.randrange(4):

@@ -18,18 +18,22 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka.structs import TopicPartition
 
 from agents.partition import Partition
+from schemas.control import JoinAccount, control_key, is_of_join
 from agents.simulation.clocktext import instant_text
 from schemas.events import OCCURRED_AT_END_MS
-from schemas.topics import INPUT_TOPICS, Input, Output
+from schemas.topics import CONTROL, INPUT_TOPICS, Input, Output
+from streams.control import ControlLine, read_control
+from streams.murmur import partition_of
 from tests.auditor.event import Recorded
 from tests.auditor.reference import audit
 from tests.faults.scenario import Family, Scenario
 from tests.faults.undisturbed import Folded, misplaced, undisturbed
-from tests.faults.world import CHANGELOG, Result
+from tests.faults.world import APPLICATION, CHANGELOG, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agents.joins import Pair
     from schemas.records import OutputRecord
     from streams.plan import Program
 
@@ -56,6 +60,7 @@ def judge(result: Result) -> list[str]:
         result.counts.update(folded.counts)
     recovered = [_recovered(result, number) for number in numbers]
     found += _positions(reference, recovered) + _memories(reference, recovered)
+    found += _moves(result, recovered)
     expected = _told(record for folded in reference for record in folded.outputs)
     seen = _seen(result)
     found += _notices_twice(seen)
@@ -64,8 +69,10 @@ def judge(result: Result) -> list[str]:
         found += [
             f"dead letters of {key} differ" for key in sorted(letters) if seen.get(key) != expected.get(key)
         ]
-        return found + _chains(seen, _ends(result)) + _false_silences(scenario, seen)
-    return found + _states(reference, recovered) + differences(seen, expected)
+        return found + _chains(seen, _ends(result), _joins(result)) + _false_silences(result, seen)
+    return (
+        found + _states(reference, recovered) + _said(result, reference) + differences(seen, expected)
+    )
 
 
 def audited(result: Result) -> list[str]:
@@ -113,7 +120,12 @@ def recorded(result: Result) -> list[Recorded]:
 
 def _recovered(result: Result, number: int) -> Partition:
     scenario = result.scenario
-    machine = Partition(scenario.program, partition=number, partitions=scenario.world.partitions)
+    machine = Partition(
+        scenario.program,
+        partition=number,
+        partitions=scenario.world.partitions,
+        application=APPLICATION,
+    )
     log = result.broker.logs[TopicPartition(CHANGELOG, number)].read(0, 1 << 30, committed=True)
     rows = [record for record in log.records if not (record.key or b"").startswith(b"\0own:")]
     machine.load([row.key or b"" for row in rows], [row.value for row in rows])
@@ -158,9 +170,11 @@ def _state(machine: Partition) -> dict[str, Any]:
     return {
         "accounts": sorted(accounts.names[row] for row in accounts.existing()),
         "erased": sorted(accounts.erased._until.items()),
+        "merged": sorted(accounts.erased._merged),
         "policy": content_of(machine.control.program),
         "held": [(topic, [*queue]) for topic, queue in brake._queues.items()],
         "waits": machine.inflow.guards().tolist(),
+        "merges and joins to come": [(entry.at_ms, entry.offset) for entry in machine.control.moves()],
     }
 
 
@@ -175,6 +189,68 @@ def _ids(machine: Partition) -> set[int]:
         for generation in machine._memory._generations
         for value in generation.log[: generation.used[0]]
     }
+
+
+# -- merges ----------------------------------------------------------------------------------------------------------------
+
+
+def _moves(result: Result, recovered: list[Partition]) -> list[str]:
+    """Each join is written once, and withdrawn once by who took it in; count what there is of them."""
+    found, joins = list[str](), _joins(result)
+    log = result.broker.logs[TopicPartition(CONTROL, 0)]
+    withdrawals = [record for record in result.control if is_of_join(record.key) and record.value is None]
+    withdrawn = Counter(record.key for record in withdrawals if log.is_transactional(record.offset))
+    by_hand = {record.key for record in withdrawals if not log.is_transactional(record.offset)}
+    to_come = {control_key(entry.record) for machine in recovered for entry in machine.control.moves()}
+    written = Counter(map(control_key, joins))
+    for join in joins:
+        key = control_key(join)
+        is_lost = key in by_hand and not withdrawn[key] and key not in to_come
+        result.counts["joins lost by hand"] += is_lost
+        result.counts["joins on their way at the end"] += key in to_come
+        if written[key] != 1 or withdrawn[key] + (key in to_come) + is_lost != 1:
+            found.append(
+                f"{key.decode()} from {join.old} into {join.into} is written {written[key]} times, withdrawn {withdrawn[key]} "
+                f"times{', and to come' * (key in to_come)}"
+            )
+        homes = {partition_of(name.encode(), len(recovered)) for name in (join.old, join.into)}
+        result.counts["merges within a partition" if len(homes) == 1 else "merges into another partition"] += 1
+        result.counts["merges in a chain"] += any(join.into == other.old for other in joins)
+    return found
+
+
+def _joins(result: Result) -> list[JoinAccount]:
+    """Return all joins that workers wrote."""
+    found = []
+    for record in result.control:
+        if is_of_join(record.key) and record.value is not None:
+            join = read_control(ControlLine(record.offset, record.key, record.value))
+            assert isinstance(join, JoinAccount)
+            found.append(join)
+    return found
+
+
+def _said(result: Result, reference: list[Folded]) -> list[str]:
+    """What workers wrote to the control topic, in the order of each partition: the joins that it makes, those that it took in."""
+    log, partitions = result.broker.logs[TopicPartition(CONTROL, 0)], len(reference)
+    joins = {control_key(join): join for join in _joins(result)}
+    said: list[list[Pair]] = [[] for _ in reference]
+    for record in result.control:
+        if not log.is_transactional(record.offset):
+            continue
+        assert record.key is not None
+        join = joins[record.key]
+        teller = join.into if record.value is None else join.old
+        said[partition_of(teller.encode(), partitions)].append((record.key, record.value))
+    return [
+        f"partition {due.machine.partition} said {_short(mine)} to the control topic, must be {_short(due.said)}"
+        for mine, due in zip(said, reference, strict=True)
+        if mine != due.said
+    ]
+
+
+def _short(said: list[Pair]) -> list[tuple[bytes, bytes]]:
+    return [(key, (value or b"withdrawn")[:200]) for key, value in said]
 
 
 # -- what was told --------------------------------------------------------------------------------------------------------
@@ -247,9 +323,10 @@ def _ends(result: Result) -> Counter[str]:
     )
 
 
-def _chains(seen: Told, ends: Counter[str]) -> list[str]:
+def _chains(seen: Told, ends: Counter[str], joins: list[JoinAccount]) -> list[str]:
     """Each message continues where the one before it of its model or episode ended, and comes once."""
     found = []
+    scores = _scores(seen)
     for (topic, account), values in seen.items():
         if topic not in IDS:
             continue
@@ -260,7 +337,32 @@ def _chains(seen: Told, ends: Counter[str]) -> list[str]:
         ]
         instants = [payload["effective_at"] for payload in payloads]
         found += [f"{topic} of {account} goes back in time"] * (instants != sorted(instants))
-        found += _broken(f"{topic} of {account}", payloads, ends[account])
+        taken_over = [score for name in _forerunners(account, joins) for score in scores[name]]
+        found += _broken(f"{topic} of {account}", payloads, ends[account], taken_over)
+    return found
+
+
+Score = tuple[str, Any]
+"""A model, and what it last told: its score, band and coverage."""
+
+
+def _scores(seen: Told) -> defaultdict[str, list[Score]]:
+    """Return what was told of each account, in both topics: a model may have moved between them."""
+    found: defaultdict[str, list[Score]] = defaultdict(list)
+    for (topic, account), values in seen.items():
+        if topic in {Output.SCORE_CHANGES, Output.SHADOW_SCORES}:
+            found[account] += [
+                (payload["model"], payload["new"]) for payload in (json.loads(value) for value in values)
+            ]
+    return found
+
+
+def _forerunners(account: str, joins: list[JoinAccount]) -> set[str]:
+    """Return the accounts that were merged into one, and those that were merged into them."""
+    found, more = set[str](), {account}
+    while more:
+        more = {join.old for join in joins if join.into in more} - found
+        found |= more
     return found
 
 
@@ -278,15 +380,19 @@ def _notices_twice(seen: Told) -> list[str]:
 NEW: Final = {"score": None, "band": "insufficient_evidence", "coverage": 0.0}
 
 
-def _broken(what: str, payloads: list[dict[str, Any]], ends: int) -> list[str]:
-    """A model begins anew at most as often as the account ended, and as a policy takes hold."""
+def _broken(what: str, payloads: list[dict[str, Any]], ends: int, taken_over: list[Score]) -> list[str]:
+    """A model begins anew at most as often as the account ended, and as a policy takes hold.
+
+    It begins with nothing, or with what was last told of another account whose new name this is.
+    """
     found, last, anew = [], dict[str, Any](), Counter[str]()
     for payload in payloads:
         if "change_id" in payload:
             model = payload["model"]
             if model in last and payload["old"] != last[model] and payload["cause"]["kind"] != "model":
                 anew[model] += 1
-                if payload["old"] != NEW or anew[model] > ends:
+                begins = payload["old"] == NEW or (model, payload["old"]) in taken_over
+                if not begins or anew[model] > ends:
                     found.append(
                         f"{what}: {payload['change_id']} begins at {payload['old']}, was {last[model]}"
                     )
@@ -299,12 +405,18 @@ def _broken(what: str, payloads: list[dict[str, Any]], ends: int) -> list[str]:
     return found
 
 
-def _false_silences(scenario: Scenario, seen: Told) -> list[str]:
-    """An account is told to be silent though activity of it, newer than its silence, had come within the grace."""
-    found = []
+def _false_silences(result: Result, seen: Told) -> list[str]:
+    """An account is told to be silent though activity of it, newer than its silence, had come within the grace.
+
+    Not one that was merged: what comes of one that has ended is left out, and a new name has another's past.
+    """
+    found, scenario = [], result.scenario
+    merged = {name for join in _joins(result) for name in (join.old, join.into)}
     grace_ms = 1000 * scenario.world.policy["grace_s"]
     for (topic, account), values in seen.items():
-        for payload in (json.loads(value) for value in values if topic == Output.DISENGAGEMENTS):
+        if topic != Output.DISENGAGEMENTS or account in merged:
+            continue
+        for payload in map(json.loads, values):
             at_ms = _instant_ms(payload["effective_at"])
             if any(name == account and time_ms >= at_ms for name, time_ms, _ in scenario.active):
                 continue  # it moved on itself, perhaps ahead of its other inputs: then nothing is waited for

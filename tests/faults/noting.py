@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from agents.partition import Partition
+from schemas.control import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,14 +46,17 @@ class Ledger:
     Args:
         tarry: lets time pass amid an adoption; tells whether nothing was done in it.
         strike: called as something is handed out to be committed while other things wait for a next owner to find them.
+        strike_moving: called as it is handed out that an account ended by a merge, or took another one in.
 
     Attributes:
         clocks: by partition the greatest clock at which anything was handed out.
         counts: what happened, for the statistics.
     """
 
-    def __init__(self, tarry: Callable[[], bool], strike: Callable[[], None]) -> None:
-        self.tarry, self.strike = tarry, strike
+    def __init__(
+        self, tarry: Callable[[], bool], strike: Callable[[], None], strike_moving: Callable[[], None]
+    ) -> None:
+        self.tarry, self.strike, self.strike_moving = tarry, strike, strike_moving
         self.clocks: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
 
@@ -60,8 +64,10 @@ class Ledger:
 class NotingPartition(Partition):
     """Notes what it decides, and takes its time for what it does in bounded steps."""
 
-    def __init__(self, program: Program, number: int, partitions: int, ledger: Ledger) -> None:
-        super().__init__(program, partition=number, partitions=partitions)
+    def __init__(
+        self, program: Program, number: int, partitions: int, *, application: str, ledger: Ledger
+    ) -> None:
+        super().__init__(program, partition=number, partitions=partitions, application=application)
         self._ledger = ledger
         self.notes: list[tuple[bytes, bytes]] = []
         self._waiting_for = (False, False, False)
@@ -69,7 +75,7 @@ class NotingPartition(Partition):
     def take_control(self, lines: Iterable[ControlLine]) -> dict[Input, int]:
         new = [line for line in lines if line.offset >= self.control.next_offset]
         before, in_force = dict(self.control._entries), self.control._in_force()
-        reached_ms = max(self.merge.offered_ms, self.merge.clock_ms)
+        reached_ms = max(self.merge.offered_ms, self.merge.clock_ms, self.control._standing.moved_ms)
         if in_force is not None:
             reached_ms = max(reached_ms, in_force.at_ms)
         going_on = super().take_control(new)
@@ -94,7 +100,9 @@ class NotingPartition(Partition):
         clocks[self.partition] = max(self.clock_ms, clocks.get(self.partition, self.clock_ms))
         self._ledger.counts["commits amid an adoption"] += self._is_amid_adoption
         before, self._waiting_for = self._waiting_for, self._what_waits()
-        if any(self._waiting_for) and self._waiting_for != before:
+        if batch.control:
+            self._ledger.strike_moving()
+        elif any(self._waiting_for) and self._waiting_for != before:
             self._ledger.strike()
         return batch
 
@@ -113,6 +121,9 @@ class NotingPartition(Partition):
         counts["takeovers while episodes are held"] += held
         counts["takeovers while silences wait"] += stalled
         counts["takeovers under a policy of another layout"] += self.layout != begun_under
+        to_come = [kind_of(entry.record) for entry in self.control.moves()]
+        counts["takeovers with a merge to come"] += "merge" in to_come
+        counts["takeovers with a join to come"] += "join" in to_come
 
 
 def read_note(value: bytes) -> Note:

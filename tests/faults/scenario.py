@@ -9,9 +9,10 @@ what ``policies.py`` adds; ``control.py`` draws what the control topic says.
 
 family     drawn besides
 history    everything: its events have one order, whoever reads them
-live       no limit of accounts and no brake, which judge accounts by each other; policies that take hold within the history
+live       no limit of accounts and no brake, which judge accounts by each other; policies that take hold within the history;
+           merges of accounts of which nothing comes while the workers run
 disorder   no limit of accounts
-audited    ends of accounts alone: the auditor knows no control, brake or guard
+audited    ends of accounts by erasure and retirement alone: the auditor knows no control, brake or guard
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from aiokafka.structs import TopicPartition
 from schemas.topics import INPUT_TOPICS, Input
 from tests.auditor import edges, worlds
 from tests.auditor.core import program_of
+from streams.succession import join_delay_ms
 from tests.auditor.days import local_day, start_of_day
+from tests.auditor.edges import NEAR_MS
 from tests.auditor.event import plausible_ms
 from tests.auditor.exact import DAY_MS, partition_of
 from tests.faults.broker import Stored
 from tests.faults.control import Operator, Written
+from tests.faults.merging import Towns, draw_merges, names_in, with_twins
 from tests.faults.policies import Drawn, Timed, strict, with_crowd, with_erasures
 
 if TYPE_CHECKING:
@@ -45,8 +49,12 @@ HOUR_MS: Final = 3_600_000
 AUDITED: Final = (1, 8, 13)
 """Of twenty seeds those that are compared with the auditor as well."""
 HALTS: Final = 0.35
+MERGES: Final = 0.5
+"""So many of the seeds that are not audited merge accounts."""
 LIVE_BEFORE_MS: Final = 4_000
 LIVE_AFTER_MS: Final = 5_000
+LIVE_MS: Final = 8_000
+"""So long the clock goes on, at least, from where it is as the workers are started."""
 ACTIVE: Final = (Input.LOGINS, Input.PAGE_VISITS, Input.TICKETS)
 
 
@@ -92,7 +100,7 @@ class Scenario(NamedTuple):
 
 def scenario(seed: int) -> Scenario:
     """Return the scenario of a seed."""
-    rng, more = Random(f"faults {seed}"), Random(f"control {seed}")
+    rng, more, merging = (Random(f"{what} {seed}") for what in ("faults", "control", "merging"))
     family = (Family.HISTORY, Family.LIVE, Family.DISORDER, Family.LIVE)[seed % 4]
     world = _world(rng.randrange(WORLDS))
     records, world = edges.drawn(rng, world, rng.choice([60, 120, 200]))
@@ -102,6 +110,9 @@ def scenario(seed: int) -> Scenario:
     world = world._replace(policy=strict(more, world.policy, drawn))
     if drawn.is_crowded:
         timed = with_crowd(more, timed, world)
+    merges = not is_audited and merging.random() < MERGES
+    if merges:
+        timed = with_twins(merging, timed, world)
     goes_on = not is_audited and more.random() < 0.8
     if family is Family.HISTORY and goes_on and more.random() < HALTS:
         timed = _halting(more, timed)
@@ -123,6 +134,8 @@ def scenario(seed: int) -> Scenario:
     control, begin_under = (
         ([], [program(world)]) if is_audited else _controlled(more, family, world, timed, drawn)
     )
+    if merges:
+        control += _merged(merging, world, timed, begin_ms, feed)
     return Scenario(
         family, world, program(world), isolation, begin_ms, until_ms, arrivals, feed.active if feed else [],
         control, begin_under, is_audited, goes_on,
@@ -163,6 +176,23 @@ def _controlled(
     if len(operator.written) > 1 and rng.random() < 0.35:
         operator.change_mind()
     return operator.written, begin_under
+
+
+def _merged(
+    rng: Random, world: worlds.World, timed: Timed, begin_ms: int, feed: Feed | None
+) -> list[Written]:
+    """Return what the control topic says of merges."""
+    policy, times = world.policy, [time_ms for time_ms, _ in timed]
+    delay_ms = join_delay_ms(program(world).policy)
+    near = [begin_ms - 1000 * policy["grace_s"] + rng.randrange(LIVE_MS) for _ in range(4)]
+    busy = set[str]()
+    if feed is not None:
+        near += [feed.midnight_ms + rng.choice(NEAR_MS) for _ in range(2)]
+        busy = feed.accounts if feed.family is Family.LIVE else busy
+    operator = Operator(rng, times, policy["time_zone"], may_be_late=True)
+    names = [name for name in names_in(timed) if name not in busy]
+    draw_merges(rng, operator, Towns(names, delay_ms, times, near))
+    return operator.written
 
 
 def _another(rng: Random, world: worlds.World, drawn: Drawn) -> worlds.World:
@@ -247,10 +277,16 @@ class Feed:
         is_held: bool,
     ) -> None:
         self.active: list[tuple[str, int, int]] = []
-        self._rng, self._world, self._begin_ms, self._midnight_ms = rng, world, begin_ms, midnight_ms
+        self.family, self.midnight_ms = family, midnight_ms
+        self._rng, self._world, self._begin_ms = rng, world, begin_ms
         self._is_disordered, self._is_held = family is Family.DISORDER, is_held
         self._grace_ms: int = 1000 * world.policy["grace_s"]
         self._count = 0
+
+    @property
+    def accounts(self) -> set[str]:
+        """The accounts of which something comes."""
+        return {account for account, _, _ in self.active}
 
     def arrivals(self) -> list[Arrival]:
         """Return what arrives, each input in the order of its arrival."""
@@ -273,7 +309,7 @@ class Feed:
         """Return instants, half of them close to the midnight."""
         rng = self._rng
         near = [
-            self._midnight_ms + rng.choice([-1, 0, 1, -500, 500, -1_000]) for _ in range(rng.randint(0, 3))
+            self.midnight_ms + rng.choice([-1, 0, 1, -500, 500, -1_000]) for _ in range(rng.randint(0, 3))
         ]
         times = [
             self._begin_ms + 2_000 + rng.randrange(LIVE_BEFORE_MS + 3_000) for _ in range(rng.randint(1, 8))

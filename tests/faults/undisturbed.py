@@ -1,4 +1,8 @@
-"""One undisturbed partition that takes the records of a run, and the control records from where they count in the run."""
+"""One undisturbed partition that takes the records of a run, and the control records from where they count in the run.
+
+A join of the run is taken like any control record. That all partitions together make and withdraw the very joins that they
+take is what a replay comes to by itself: a join counts later than its merge, so none rests on itself.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +15,33 @@ from aiokafka.structs import TopicPartition
 
 from agents.observer import NullPartitionObserver, Waits
 from agents.partition import Partition
-from schemas.control import ResumeInput, SkipInput, kind_of
-from schemas.reasons import CauseKind, EventNote, RejectReason, ResolvedBy, Status
-from schemas.topics import CONTROL, Input, Output
+from schemas.control import JoinAccount, MergeAccounts, ResumeInput, SkipInput, kind_of
+from schemas.reasons import CauseKind, EventNote, Merged, RejectReason, ResolvedBy, Status
+from schemas.topics import Input, Output
 from streams.clock import NEVER_MS
-from streams.control import ControlLine, read_control
+from streams.control import ControlLine, home_of, read_control
 from streams.instants import instant_ms
 from tests.auditor.core import take_all
 from tests.faults.noting import NOTED, read_note
-from tests.faults.world import CHANGELOG, Result
+from tests.faults.world import APPLICATION, CHANGELOG, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agents.joins import Pair
     from schemas.records import OutputRecord
     from streams.brake import Tally
     from tests.auditor.event import Recorded
-    from tests.faults.broker import Stored
 
 STEP_ROWS: Final = 5_000
 
 
 class Folded(NamedTuple):
-    """A partition at its end, what it told, and what happened in it."""
+    """A partition at its end, what it told, what it said to the control topic, and what happened in it."""
 
     machine: Partition
     outputs: list[OutputRecord]
+    said: list[Pair]
     counts: Counter[str]
 
 
@@ -54,6 +59,10 @@ class Counting(NullPartitionObserver):
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         self.counts["events of erased accounts"] += notes.get(EventNote.ERASED, 0)
+        self.counts["events of merged accounts"] += notes.get(EventNote.MERGED, 0)
+
+    def on_merged(self, partition: int, outcome: Merged) -> None:
+        self.counts[OUTCOMES[outcome]] += 1
 
     def on_brake(self, partition: int, tally: Tally) -> None:
         self.counts.update(
@@ -82,7 +91,7 @@ class Counting(NullPartitionObserver):
             elif output.topic in {Output.DISENGAGEMENTS, Output.OPPORTUNITIES}:
                 payload = json.loads(output.value)
                 self.counts["messages of episodes"] += 1
-                for cause in (ResolvedBy.ERASED, ResolvedBy.RETIRED, ResolvedBy.POLICY):
+                for cause in (ResolvedBy.ERASED, ResolvedBy.RETIRED, ResolvedBy.POLICY, ResolvedBy.MERGED):
                     self.counts[f"episodes ended by {cause}"] += payload["resolved_by"] == cause
                 is_told = payload["status"] != Status.RESOLVED and _ms(payload["effective_at"]) in ends
                 self.counts["alerts told as muting ended"] += is_told
@@ -90,11 +99,22 @@ class Counting(NullPartitionObserver):
                 self.counts["score changes"] += 1
                 kind = json.loads(output.value)["cause"]["kind"]
                 self.counts["score changes by a policy"] += kind == CauseKind.MODEL
+                self.counts["score changes by a merge"] += kind == CauseKind.MERGE
 
 
 def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
+
+OUTCOMES: Final = {
+    Merged.ENDED: "accounts ended by merged",
+    Merged.NOT_THERE: "merges of nobody",
+    Merged.SAME: "merges into oneself",
+    Merged.JOINED: "accounts joined",
+    Merged.RENAMED: "accounts renamed",
+    Merged.ERASED: "joins into erased accounts",
+    Merged.TOO_LARGE: "merges of too large accounts",
+}
 
 HAPPENS: Final = (
     "kills", "pauses", "outages", "leaves", "rebalances", "fenced", "stale rows", "exit 13",
@@ -106,6 +126,11 @@ HAPPENS: Final = (
     "reasons that waited", "reasons that joined after a wait", "reasons that waited in vain", "takeovers while silences wait",
     "accounts ended", "episodes ended by erased", "episodes ended by retired", "events of erased accounts",
     "events of too many accounts",
+    "merge in force", "join in force", "late merges", "late joins", *OUTCOMES.values(), "merges within a partition",
+    "merges into another partition", "merges in a chain", "joins on their way at the end", "joins lost by hand",
+    "score changes by a merge", "episodes ended by merged", "events of merged accounts",
+    "kills in a transaction of a merge", "pauses in a transaction of a merge", "kills while an account is on its way",
+    "pauses while an account is on its way", "takeovers with a merge to come", "takeovers with a join to come",
 )  # fmt: skip
 """What a run of many seeds must have seen, by the names of what is counted."""
 
@@ -114,7 +139,11 @@ def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
     """Fold the records of a partition in one go, as a replay does, up to where its last owner has come."""
     scenario, observer = result.scenario, Counting()
     machine = Partition(
-        scenario.program, partition=number, partitions=scenario.world.partitions, observer=observer
+        scenario.program,
+        partition=number,
+        partitions=scenario.world.partitions,
+        observer=observer,
+        application=APPLICATION,
     )
     for line, at_ms in counting(result, number):
         machine.control.take(line, at_ms - 1, NEVER_MS)
@@ -126,9 +155,9 @@ def undisturbed(result: Result, records: list[Recorded], number: int) -> Folded:
     if machine.halted is None:
         machine.merge.clock_ms = max(machine.merge.clock_ms, result.clocks[number])
         machine.sweep_all()
-    outputs = machine.drain().outputs
-    observer.told(machine, outputs)
-    return Folded(machine, outputs, observer.counts)
+    batch = machine.drain()
+    observer.told(machine, batch.outputs)
+    return Folded(machine, batch.outputs, batch.control, observer.counts)
 
 
 def counting(result: Result, number: int) -> list[tuple[ControlLine, int]]:
@@ -137,25 +166,31 @@ def counting(result: Result, number: int) -> list[tuple[ControlLine, int]]:
     counts = {offset: at_ms for note in notes for offset, at_ms in note.counts.items() if at_ms is not None}
     for offset in {offset for note in notes for offset in note.replaced}:
         del counts[offset]
-    lines = {line.offset: line for line in control_lines(result)}
+    lines = control_lines(result)
     return [(lines[offset], at_ms) for offset, at_ms in sorted(counts.items())]
 
 
 def misplaced(result: Result, number: int) -> list[str]:
     """Return which records do not count from where they should, and which were not heard; count those that were late."""
-    found, lines = list[str](), {line.offset: line for line in control_lines(result)}
+    found, lines = list[str](), control_lines(result)
     heard = set[int]()
     for note in _notes(result, number):
         for offset, at_ms in note.counts.items():
             heard.add(offset)
-            if at_ms is None:
-                is_change = lines[offset].value and not (lines[offset].key or b"").startswith(
-                    (b"resume_input", b"skip_input")
-                )
-                result.counts["control records replaced"] += bool(is_change)  # by one that was heard with it
+            if lines[offset].value is None:
                 continue
-            told_ms = instant_ms(read_control(lines[offset]).effective_at)
-            result.counts["late control records"] += told_ms <= note.reached_ms
+            record = read_control(lines[offset])
+            home = home_of(record, result.scenario.world.partitions)
+            if at_ms is None:
+                result.counts["control records replaced"] += home is None  # by one that was heard with it
+                if home == number and isinstance(record, MergeAccounts | JoinAccount):
+                    found.append(f"control record {offset} does not count in partition {number}")
+                continue
+            told_ms = instant_ms(record.effective_at)
+            is_late = told_ms <= note.reached_ms
+            result.counts["late control records"] += is_late
+            if isinstance(record, MergeAccounts | JoinAccount):
+                result.counts[f"late {kind_of(record)}s"] += is_late
             if at_ms != max(told_ms, note.reached_ms + 1):
                 found.append(
                     f"control record {offset} counts in partition {number} from {at_ms}, not {told_ms}; it had "
@@ -177,9 +212,8 @@ def _notes(result: Result, number: int) -> list[Any]:
     return [read_note(record.value or b"") for record in log.records if (record.key or b"").startswith(NOTED)]
 
 
-def control_lines(result: Result) -> list[ControlLine]:
-    """Return the control topic."""
-    records: list[Stored] = (
-        result.broker.logs[TopicPartition(CONTROL, 0)].read(0, 1 << 30, committed=True).records
-    )
-    return [ControlLine(record.offset, record.key, record.value) for record in records]
+def control_lines(result: Result) -> dict[int, ControlLine]:
+    """Return by offset all that the control topic ever held."""
+    return {
+        record.offset: ControlLine(record.offset, record.key, record.value) for record in result.control
+    }

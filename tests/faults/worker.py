@@ -121,6 +121,12 @@ class Worker:
         """Whether polls flow: not during a rebalance."""
         return self._flow.is_set()
 
+    @property
+    def transactional_id(self) -> str | None:
+        """The id under which it writes; None before it has one."""
+        ownership = getattr(self.delivery, "_ownership", None)
+        return None if ownership is None else ownership._id
+
     def leave(self) -> None:
         """Stop on request, in order."""
         self._leave.set()

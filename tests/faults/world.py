@@ -26,6 +26,7 @@ import agents.partition
 from agents.clients import TRANSACTION_TIMEOUT_MS, Connection
 from agents.delivery import WorkerSettings
 from agents.partition import Partition
+from schemas.control import is_of_join
 from schemas.topics import CONTROL, INPUT_TOPICS, OUTPUT_TOPICS, Input, changelog_topic
 from tests.faults.broker import Broker, Stored
 from tests.faults.clients import CLUSTER, Cluster, SimulatedConsumer, SimulatedProducer
@@ -51,6 +52,8 @@ COMPACTIONS: Final = 0.2
 """For each look, how probable it is that a partition of the changelog is compacted."""
 TARRIES: Final = 0.93
 STRIKES: Final = 0.5
+TRANSACTION_TAKES: Final = 10
+"""So many latencies a transaction takes about."""
 STUCK_AFTER_S: Final = 60.0
 """So long after the last accident everything must have been told."""
 
@@ -69,6 +72,8 @@ class Result(NamedTuple):
     counts: Counter[str]
     clocks: dict[int, int]
     """By partition how far its last owner has come."""
+    control: list[Stored]
+    """All that was ever committed to the control topic."""
 
 
 class Simulation:
@@ -96,7 +101,13 @@ class Simulation:
         self._lives: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
         self._calm = False
-        self._ledger = Ledger(self._tarry, lambda: self._strike(PROCESS.get()))
+        self._ledger = Ledger(
+            self._tarry, lambda: self._strike(PROCESS.get()), lambda: self._strike_moving(PROCESS.get())
+        )
+        self._merges = any(each.key.startswith(b"merge:") for each in self.scenario.control)
+        self._blow = Random(f"blows {seed}")
+        self._blows = self._blow.choice([0, 1, 2, 4]) if self._merges else 0
+        self._kept: dict[int, Stored] = {}
         self._clocks: dict[int, int] = {}
         self._going_on: set[tuple[TopicPartition, int]] = set()
         self._unwritten = 0
@@ -138,6 +149,7 @@ class Simulation:
             self._loop.time() - self._began_s,
             self.counts,
             self._clocks,
+            self._committed_control(),
         )
 
     def close(self) -> None:
@@ -254,7 +266,9 @@ class Simulation:
             return Worker(
                 process,
                 self._settings._replace(datadir=datadir),
-                lambda number: NotingPartition(program, number, world.partitions, self._ledger),
+                lambda number: NotingPartition(
+                    program, number, world.partitions, application=APPLICATION, ledger=self._ledger
+                ),
                 group=self._group,
                 network=self._network,
                 chance=self._chance,
@@ -279,9 +293,46 @@ class Simulation:
             soon_s = self._chance.random() * self._settings.commit_interval_ms / 1000
             self._in_s(soon_s, lambda: self._crash(process, "by a blow that waited for this"))
 
+    def _strike_moving(self, process: Process) -> None:
+        """Kill or stop a worker about when it writes of a merge or a join: in its transaction, or after it."""
+        blow = self._blow
+        if not self._blows or self._calm or blow.random() > STRIKES:
+            return
+        self._blows -= 1
+        soon_s = blow.random() * blow.choice([TRANSACTION_TAKES * self._network.weather.latency_s, 0.3])
+        if blow.random() < 0.6:
+            self._in_s(soon_s, lambda: self._crash(process, "by a blow amid a merge"))
+            return
+        worker = next(each for each in self._workers.values() if each is not None and each.process is process)
+        self._in_s(soon_s, lambda: process.is_dead or self._pause(worker, blow.choice([0.5, 2.5, 4.0])))
+
+    def _count_moving(self, process: Process, what: str) -> None:
+        """Count it, if what it hits is in the middle of a merge."""
+        worker = next(each for each in self._workers.values() if each is not None and each.process is process)
+        writes = self._broker.transactions.get(worker.transactional_id or "")
+        is_writing = writes is not None and TopicPartition(CONTROL, 0) in writes.partitions
+        self.counts[f"{what} in a transaction of a merge"] += is_writing
+        self.counts[f"{what} while an account is on its way"] += self._merges and bool(self._on_their_way())
+
+    def _on_their_way(self) -> set[bytes]:
+        """Return the keys of the joins that nobody has withdrawn."""
+        found = set[bytes]()
+        for record in self._control.read(0, 1 << 30, committed=True).records:
+            if is_of_join(record.key):
+                assert record.key is not None
+                (found.discard if record.value is None else found.add)(record.key)
+        return found
+
+    def _committed_control(self) -> list[Stored]:
+        """Keep what is committed of the control topic, before compaction removes it, and return it."""
+        records = self._control.read(0, 1 << 30, committed=True).records
+        self._kept |= {record.offset: record for record in records}
+        return [record for _, record in sorted(self._kept.items())]
+
     def _crash(self, process: Process, why: str) -> None:
         if not process.is_dead:
             self.counts["kills"] += 1
+            self._count_moving(process, "kills")
             self._note(f"{process.name} is killed {why}")
             self._bury(process)
 
@@ -366,6 +417,7 @@ class Simulation:
         about_s = about_s or self._chance.choice([0.05, 0.5, 2.5, 4.0])
         process, seconds = worker.process, about_s * (0.5 + self._chance.random())
         self.counts["pauses"] += 1
+        self._count_moving(process, "pauses")
         self._note(f"{process.name} is stopped for {seconds:.2f} s")
         process.stop(stopped=True)
 
@@ -411,6 +463,9 @@ class Simulation:
         if self._chance.random() < COMPACTIONS:
             number = int(self._chance.random() * self.scenario.world.partitions)
             self._broker.logs[TopicPartition(CHANGELOG, number)].compact(int(40 * self._chance.random()))
+        if self._merges and self._blow.random() < COMPACTIONS:
+            self._committed_control()
+            self._control.compact(int(5 * self._blow.random()))
         self._broker.expire_transactions(self._loop.time(), TRANSACTION_TIMEOUT_MS / 1000)
         if self.scenario.goes_on:
             self._let_go_on()
@@ -452,7 +507,7 @@ class Simulation:
     def _is_through(self, number: int, holding: Holding) -> bool:
         port, committed = holding.port, self.scenario.isolation_level == "read_committed"
         assert isinstance(port, NotingPartition)
-        if port.control_next < self._control.high_watermark or port.notes:
+        if port.notes or self._control.read(port.control_next, 1 << 30, committed=True).records:
             return False
         if port.halted is not None and self.scenario.goes_on:
             return False
