@@ -71,9 +71,9 @@ class Operator:
         after_ms = self._when() if self._may_be_late and at_ms is None else BEFORE
         self._write(after_ms, "policy", self.moment() if at_ms is None else at_ms, **content)
 
-    def merge(self, old: str, new: str, at_ms: int) -> None:
+    def merge(self, old: str, new: str, at_ms: int, *, may_be_late: bool) -> None:
         """Let an account end by a merge into another one."""
-        self._write(self._when(), "merge", at_ms, old=old, new=new)
+        self._write(self._when() if may_be_late else BEFORE, "merge", at_ms, old=old, new=new)
 
     def change_mind(self, first: int = 1) -> None:
         """Withdraw a record, or put another in its place: it may count already. None before ``first``."""

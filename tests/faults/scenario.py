@@ -35,7 +35,7 @@ from tests.auditor.event import plausible_ms
 from tests.auditor.exact import DAY_MS, partition_of
 from tests.faults.broker import Stored
 from tests.faults.control import Operator, Written
-from tests.faults.merging import Towns, draw_merges, names_in, with_twins
+from tests.faults.merging import Merging, draw_merges, lives_in, with_twins
 from tests.faults.policies import Drawn, Timed, strict, with_crowd, with_erasures
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ MERGES: Final = 0.5
 """So many of the seeds that are not audited merge accounts."""
 LIVE_BEFORE_MS: Final = 4_000
 LIVE_AFTER_MS: Final = 5_000
-LIVE_MS: Final = 8_000
-"""So long the clock goes on, at least, from where it is as the workers are started."""
+JOINS_MS: Final = (2_000, 14_000)
+"""So far beyond where the clock would be as the workers are started a join lies that is to be heard before it counts."""
 ACTIVE: Final = (Input.LOGINS, Input.PAGE_VISITS, Input.TICKETS)
 
 
@@ -135,7 +135,8 @@ def scenario(seed: int) -> Scenario:
         ([], [program(world)]) if is_audited else _controlled(more, family, world, timed, drawn)
     )
     if merges:
-        control += _merged(merging, world, timed, begin_ms, feed)
+        merged, joined_ms = _merged(merging, world, timed, begin_ms, feed)
+        control, until_ms = control + merged, max(until_ms, joined_ms)
     return Scenario(
         family, world, program(world), isolation, begin_ms, until_ms, arrivals, feed.active if feed else [],
         control, begin_under, is_audited, goes_on,
@@ -180,19 +181,19 @@ def _controlled(
 
 def _merged(
     rng: Random, world: worlds.World, timed: Timed, begin_ms: int, feed: Feed | None
-) -> list[Written]:
-    """Return what the control topic says of merges."""
+) -> tuple[list[Written], int]:
+    """Return what the control topic says of merges, and when the last join is to count that does so while the workers run."""
     policy, times = world.policy, [time_ms for time_ms, _ in timed]
     delay_ms = join_delay_ms(program(world).policy)
-    near = [begin_ms - 1000 * policy["grace_s"] + rng.randrange(LIVE_MS) for _ in range(4)]
+    near = [begin_ms - 1000 * policy["grace_s"] + rng.randrange(*JOINS_MS) for _ in range(4)]
     busy = set[str]()
     if feed is not None:
         near += [feed.midnight_ms + rng.choice(NEAR_MS) for _ in range(2)]
         busy = feed.accounts if feed.family is Family.LIVE else busy
     operator = Operator(rng, times, policy["time_zone"], may_be_late=True)
-    names = [name for name in names_in(timed) if name not in busy]
-    draw_merges(rng, operator, Towns(names, delay_ms, times, near))
-    return operator.written
+    draw_merges(rng, operator, Merging(lives_in(timed, but=busy), delay_ms, near))
+    said_ms = [json.loads(each.value)["effective_at"] + delay_ms for each in operator.written if each.value]
+    return operator.written, max((at_ms for at_ms in said_ms if at_ms <= max(near)), default=0)
 
 
 def _another(rng: Random, world: worlds.World, drawn: Drawn) -> worlds.World:

@@ -126,7 +126,8 @@ HAPPENS: Final = (
     "reasons that waited", "reasons that joined after a wait", "reasons that waited in vain", "takeovers while silences wait",
     "accounts ended", "episodes ended by erased", "episodes ended by retired", "events of erased accounts",
     "events of too many accounts",
-    "merge in force", "join in force", "late merges", "late joins", *OUTCOMES.values(), "merges within a partition",
+    "merge in force", "join in force", "merges in time", "late merges", "joins in time", "late joins",
+    *(name for outcome, name in OUTCOMES.items() if outcome is not Merged.TOO_LARGE), "merges within a partition",
     "merges into another partition", "merges in a chain", "joins on their way at the end", "joins lost by hand",
     "score changes by a merge", "episodes ended by merged", "events of merged accounts",
     "kills in a transaction of a merge", "pauses in a transaction of a merge", "kills while an account is on its way",
@@ -190,7 +191,7 @@ def misplaced(result: Result, number: int) -> list[str]:
             is_late = told_ms <= note.reached_ms
             result.counts["late control records"] += is_late
             if isinstance(record, MergeAccounts | JoinAccount):
-                result.counts[f"late {kind_of(record)}s"] += is_late
+                result.counts[f"{'late ' * is_late}{kind_of(record)}s{' in time' * (not is_late)}"] += 1
             if at_ms != max(told_ms, note.reached_ms + 1):
                 found.append(
                     f"control record {offset} counts in partition {number} from {at_ms}, not {told_ms}; it had "

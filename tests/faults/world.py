@@ -52,6 +52,9 @@ COMPACTIONS: Final = 0.2
 """For each look, how probable it is that a partition of the changelog is compacted."""
 TARRIES: Final = 0.93
 STRIKES: Final = 0.5
+MOVING_STRIKES: Final = 0.7
+LOSSES: Final = 0.2
+"""In so many of the seeds that merge somebody withdraws a join by hand, if there is time."""
 TRANSACTION_TAKES: Final = 10
 """So many latencies a transaction takes about."""
 STUCK_AFTER_S: Final = 60.0
@@ -106,7 +109,8 @@ class Simulation:
         )
         self._merges = any(each.key.startswith(b"merge:") for each in self.scenario.control)
         self._blow = Random(f"blows {seed}")
-        self._blows = self._blow.choice([0, 1, 2, 4]) if self._merges else 0
+        self._blows = self._blow.choice([0, 2, 4]) if self._merges else 0
+        self._losses = int(self._merges and self._blow.random() < LOSSES)
         self._kept: dict[int, Stored] = {}
         self._clocks: dict[int, int] = {}
         self._going_on: set[tuple[TopicPartition, int]] = set()
@@ -296,7 +300,7 @@ class Simulation:
     def _strike_moving(self, process: Process) -> None:
         """Kill or stop a worker about when it writes of a merge or a join: in its transaction, or after it."""
         blow = self._blow
-        if not self._blows or self._calm or blow.random() > STRIKES:
+        if not self._blows or self._calm or blow.random() > MOVING_STRIKES:
             return
         self._blows -= 1
         soon_s = blow.random() * blow.choice([TRANSACTION_TAKES * self._network.weather.latency_s, 0.3])
@@ -463,9 +467,8 @@ class Simulation:
         if self._chance.random() < COMPACTIONS:
             number = int(self._chance.random() * self.scenario.world.partitions)
             self._broker.logs[TopicPartition(CHANGELOG, number)].compact(int(40 * self._chance.random()))
-        if self._merges and self._blow.random() < COMPACTIONS:
-            self._committed_control()
-            self._control.compact(int(5 * self._blow.random()))
+        if self._merges:
+            self._look_after_joins()
         self._broker.expire_transactions(self._loop.time(), TRANSACTION_TIMEOUT_MS / 1000)
         if self.scenario.goes_on:
             self._let_go_on()
@@ -473,6 +476,15 @@ class Simulation:
         if was_told and self._told:
             self._loop.stop()
         self._in_s(LOOK_S, self._keep_time)
+
+    def _look_after_joins(self) -> None:
+        """Compact the control topic, and withdraw a join by hand: who ended is lost, unless it was taken in already."""
+        if self._blow.random() < COMPACTIONS:
+            self._committed_control()
+            self._control.compact(int(5 * self._blow.random()))
+        if self._losses and not self._calm and (keys := self._on_their_way()):
+            self._losses -= 1
+            self._write_control(min(keys), None)
 
     def _let_go_on(self) -> None:
         """Write, some time after an input has halted, that it goes on."""
