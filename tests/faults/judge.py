@@ -24,6 +24,7 @@ from schemas.events import OCCURRED_AT_END_MS
 from schemas.topics import CONTROL, INPUT_TOPICS, Input, Output
 from streams.control import ControlLine, read_control
 from streams.murmur import partition_of
+from streams.views import view_records
 from tests.auditor.event import Recorded
 from tests.auditor.reference import audit
 from tests.faults.scenario import Family, Scenario
@@ -69,7 +70,7 @@ def judge(result: Result) -> list[str]:
         found += [
             f"dead letters of {key} differ" for key in sorted(letters) if seen.get(key) != expected.get(key)
         ]
-        return found + _chains(seen, _ends(result), _joins(result)) + _false_silences(result, seen)
+        return found + _chains(result, seen) + _false_silences(result, seen)
     return (
         found + _states(reference, recovered) + _said(result, reference) + differences(seen, expected)
     )
@@ -156,6 +157,8 @@ def _states(reference: list[Folded], recovered: list[Partition]) -> list[str]:
     found = []
     for (due, *_), machine in zip(reference, recovered, strict=True):
         if due.halted is None:
+            machine.merge.clock_ms = max(machine.merge.clock_ms, due.merge.clock_ms)  # as the next owner comes there
+            machine.sweep_all()
             mine, theirs = _state(machine), _state(due)
             found += [
                 f"partition {due.partition}: {name} {mine[name]}, must be {theirs[name]}"
@@ -174,8 +177,21 @@ def _state(machine: Partition) -> dict[str, Any]:
         "policy": content_of(machine.control.program),
         "held": [(topic, [*queue]) for topic, queue in brake._queues.items()],
         "waits": machine.inflow.guards().tolist(),
+        "views": _views(machine),
         "merges and joins to come": [(entry.at_ms, entry.offset) for entry in machine.control.moves()],
     }
+
+
+def _views(machine: Partition) -> dict[str, Any]:
+    """Return what there is to see of each account, but for what follows from when it is looked at: a takeover looks more often."""
+    found = {}
+    for record in view_records(machine.accounts, machine.accounts.existing()):
+        view = json.loads(record.value)
+        del view["as_of"], view["next_change_at"]
+        for episode in view["episodes"]:
+            episode["reasons"] = [(reason["rule"], reason["since"]) for reason in episode["reasons"]]
+        found[view["account_id"]] = view
+    return found
 
 
 def content_of(program: Program) -> str:
@@ -323,10 +339,10 @@ def _ends(result: Result) -> Counter[str]:
     )
 
 
-def _chains(seen: Told, ends: Counter[str], joins: list[JoinAccount]) -> list[str]:
+def _chains(result: Result, seen: Told) -> list[str]:
     """Each message continues where the one before it of its model or episode ended, and comes once."""
-    found = []
-    scores = _scores(seen)
+    found, ends, joins, scores = list[str](), _ends(result), _joins(result), _scores(seen)
+    policies = sum((record.key or b"").startswith(b"policy:") for record in result.control)
     for (topic, account), values in seen.items():
         if topic not in IDS:
             continue
@@ -338,7 +354,7 @@ def _chains(seen: Told, ends: Counter[str], joins: list[JoinAccount]) -> list[st
         instants = [payload["effective_at"] for payload in payloads]
         found += [f"{topic} of {account} goes back in time"] * (instants != sorted(instants))
         taken_over = [score for name in _forerunners(account, joins) for score in scores[name]]
-        found += _broken(f"{topic} of {account}", payloads, ends[account], taken_over)
+        found += _broken(f"{topic} of {account}", payloads, ends[account] + policies, taken_over)
     return found
 
 
@@ -380,8 +396,8 @@ def _notices_twice(seen: Told) -> list[str]:
 NEW: Final = {"score": None, "band": "insufficient_evidence", "coverage": 0.0}
 
 
-def _broken(what: str, payloads: list[dict[str, Any]], ends: int, taken_over: list[Score]) -> list[str]:
-    """A model begins anew at most as often as the account ended, and as a policy takes hold.
+def _broken(what: str, payloads: list[dict[str, Any]], begins: int, taken_over: list[Score]) -> list[str]:
+    """A model begins anew at most as often as the account ended, and as a policy takes hold: together so often.
 
     It begins with nothing, or with what was last told of another account whose new name this is.
     """
@@ -391,8 +407,8 @@ def _broken(what: str, payloads: list[dict[str, Any]], ends: int, taken_over: li
             model = payload["model"]
             if model in last and payload["old"] != last[model] and payload["cause"]["kind"] != "model":
                 anew[model] += 1
-                begins = payload["old"] == NEW or (model, payload["old"]) in taken_over
-                if not begins or anew[model] > ends:
+                is_anew = payload["old"] == NEW or (model, payload["old"]) in taken_over
+                if not is_anew or anew[model] > begins:
                     found.append(
                         f"{what}: {payload['change_id']} begins at {payload['old']}, was {last[model]}"
                     )

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest.mock import patch
 
-from agents import batching, beside, clients, commit, drive, ownership, partition
-from streams import brake, control, erased, inflow
+from agents import batching, beside, clients, commit, control_log, drive, ownership, partition
+from streams import brake, control, erased, inflow, succession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,6 +154,57 @@ BUGS: Final = (
         "holding.input_next[topic] = offset",
         "holding.input_next[topic] = offset + 1",
         seed=24,
+    ),
+    Bug(
+        "a join is written in a transaction of its own, before the account ends",
+        commit.Committer.commit,
+        "shipment = _Shipment(self._producer, self._compression)\n",
+        "shipment = _Shipment(self._producer, self._compression)\n"
+        "    for number, batch in list(work.items()):\n"
+        "        if batch.control:\n"
+        "            said = [(key, value, []) for key, value in batch.control]\n"
+        "            await shipment.put_outputs(self._topics.control, 0, said)\n"
+        "            work[number] = batch._replace(control=[])\n"
+        "    if shipment.counts[False]:\n"
+        "        await shipment.settle()\n"
+        "        await self._producer.commit_transaction()\n"
+        "        await self._producer.begin_transaction()\n",
+    ),
+    Bug(
+        "a join is read before it is committed",
+        control_log.ControlLog.start,
+        '"read_committed"',
+        '"read_uncommitted"',
+    ),
+    Bug(
+        "a merge or join that counted is not struck from the changelog",
+        control.Control.moved,
+        "self._drop(entry.offset)",
+        "del self._entries[entry.offset]",
+    ),
+    Bug(
+        "a takeover forgets the joins to come",
+        control.Control.load,
+        "self._entries[entry.offset] = entry",
+        "if not isinstance(entry.record, JoinAccount):\n            self._entries[entry.offset] = entry",
+    ),
+    Bug(
+        "a join that was taken in is not withdrawn",
+        succession.succeed,
+        "return outcome, [(control_key(stop.record), None)]",
+        "return outcome, []",
+    ),
+    Bug(
+        "that it was a merge that ended an account is not written",
+        erased.Erased._put,
+        "value + _BY_MERGE if is_merged else value",
+        "value",
+    ),
+    Bug(
+        "a joined account is not written",
+        succession.join_account,
+        "_fire(accounts, row, at_ms, clock_ms, emit, fx.BY_JOIN)",
+        "_fire(accounts, row, at_ms, clock_ms, emit, fx.BY_JOIN)\n    accounts.cells.changed[row] = 0",
     ),
 )
 

@@ -168,7 +168,7 @@ def counting(result: Result, number: int) -> list[tuple[ControlLine, int]]:
     for offset in {offset for note in notes for offset in note.replaced}:
         del counts[offset]
     lines = control_lines(result)
-    return [(lines[offset], at_ms) for offset, at_ms in sorted(counts.items())]
+    return [(lines[offset], at_ms) for offset, at_ms in sorted(counts.items()) if offset in lines]
 
 
 def misplaced(result: Result, number: int) -> list[str]:
@@ -178,6 +178,9 @@ def misplaced(result: Result, number: int) -> list[str]:
     for note in _notes(result, number):
         for offset, at_ms in note.counts.items():
             heard.add(offset)
+            if offset not in lines:
+                found.append(f"partition {number} took the control record {offset}, which was never committed")
+                continue
             if lines[offset].value is None:
                 continue
             record = read_control(lines[offset])
@@ -198,7 +201,7 @@ def misplaced(result: Result, number: int) -> list[str]:
                     f"come to {note.reached_ms}"
                 )
         result.counts["control records replaced"] += len(note.replaced)
-    last = {lines[offset].key: offset for offset in sorted(heard)}
+    last = {lines[offset].key: offset for offset in sorted(heard & lines.keys())}
     # replaced before any owner came to read it: none hears of it any more
     heard |= {offset for offset, line in lines.items() if offset < last.get(line.key, -1)}
     if heard != lines.keys():
