@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.control import content_hash
+from schemas.events import OCCURRED_AT_END_MS
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.edges import NEAR_MS
 from tests.auditor.exact import DAY_MS, HOUR_MS
@@ -43,10 +44,19 @@ class Operator:
         times: instants at which something happens, in order; may be replaced.
         zone: whose midnights matter.
         may_be_late: whether records of policies are also written while workers run.
+        policies_until_ms: no policy takes hold later.
     """
 
-    def __init__(self, rng: Random, times: list[int], zone: str, *, may_be_late: bool) -> None:
-        self.times = times
+    def __init__(
+        self,
+        rng: Random,
+        times: list[int],
+        zone: str,
+        *,
+        may_be_late: bool,
+        policies_until_ms: int = OCCURRED_AT_END_MS - 1,
+    ) -> None:
+        self.times, self._policies_until_ms = times, policies_until_ms
         self._rng, self._zone, self._may_be_late = rng, zone, may_be_late
         self.written: list[Written] = []
 
@@ -69,7 +79,8 @@ class Operator:
         models: list[Tree] = json.loads(json.dumps([world.models[name] for name in policy["models"]]))
         content: dict[str, Any] = {"policy": policy, "models": models, "hash": content_hash(policy, models)}
         after_ms = self._when() if self._may_be_late and at_ms is None else BEFORE
-        self._write(after_ms, "policy", self.moment() if at_ms is None else at_ms, **content)
+        at_ms = min(self.moment(), self._policies_until_ms) if at_ms is None else at_ms
+        self._write(after_ms, "policy", at_ms, **content)
 
     def merge(self, old: str, new: str, at_ms: int, *, may_be_late: bool) -> None:
         """Let an account end by a merge into another one."""
@@ -85,7 +96,10 @@ class Operator:
         if self._rng.random() < 0.5:
             self.written.append(Written(after_ms, key, None))
             return
-        moved = json.loads(value or b"{}") | {"effective_at": self.moment()}
+        at_ms = self.moment()
+        if key.startswith(b"policy"):
+            at_ms = min(at_ms, self._policies_until_ms)
+        moved = json.loads(value or b"{}") | {"effective_at": at_ms}
         self.written.append(Written(after_ms, key, json.dumps(moved).encode()))
 
     def _write(self, after_ms: int, kind: str, at_ms: int, *, name: str = "", **content: Any) -> None:

@@ -160,7 +160,11 @@ def _controlled(
     """Return what the control topic says, and the programs that workers are started with."""
     zone, times = world.policy["time_zone"], [time_ms for time_ms, _ in timed]
     begin_under = [program(world)]
-    operator = Operator(rng, times, zone, may_be_late=family is not Family.LIVE)
+    operator = Operator(rng, times, zone, may_be_late=True)
+    if family is Family.LIVE:
+        operator = Operator(
+            rng, times, zone, may_be_late=False, policies_until_ms=_known_everywhere_ms(timed)
+        )
     if rng.random() < 0.25:
         begin_under.append(program(_another(rng, world, drawn)))
         operator.activate(world, times[0] - DAY_MS)
@@ -177,6 +181,11 @@ def _controlled(
     if len(operator.written) > 1 and rng.random() < 0.35:
         operator.change_mind()
     return operator.written, begin_under
+
+
+def _known_everywhere_ms(timed: Timed) -> int:
+    """Return up to when each partition that has a history has events: there a policy takes hold before one, not by the clock."""
+    return min({record.partition: time_ms for time_ms, record in timed}.values())
 
 
 def _merged(
