@@ -137,7 +137,7 @@ def _apart(rng: Random, delay_ms: int) -> int:
 
 
 def _instant(rng: Random, operator: Operator, merging: Merging, events: list[int]) -> int:
-    """Return when a merge counts: it or its join near something in the history, at an event of its own, or its join in the run."""
+    """Return when a merge counts: it or its join near something in the history, or its join while workers run."""
     case = rng.random()
     if case < 0.45:
         return rng.choice(merging.near) - merging.delay_ms

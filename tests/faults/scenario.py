@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import INPUT_TOPICS, Input
+from streams.succession import join_delay_ms
 from tests.auditor import edges, worlds
 from tests.auditor.core import program_of
-from streams.succession import join_delay_ms
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.edges import NEAR_MS
 from tests.auditor.event import plausible_ms
@@ -184,7 +184,7 @@ def _controlled(
 
 
 def _known_everywhere_ms(timed: Timed) -> int:
-    """Return up to when each partition that has a history has events: there a policy takes hold before one, not by the clock."""
+    """Return up to when each partition that has a history has events: a policy takes hold before one, not by the clock."""
     return min({record.partition: time_ms for time_ms, record in timed}.values())
 
 

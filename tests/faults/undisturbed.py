@@ -26,7 +26,7 @@ from tests.faults.noting import NOTED, read_note
 from tests.faults.world import APPLICATION, CHANGELOG, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agents.joins import Pair
     from schemas.records import OutputRecord
@@ -41,7 +41,7 @@ class Folded(NamedTuple):
 
     machine: Partition
     outputs: list[OutputRecord]
-    said: list[Pair]
+    said: Sequence[Pair]
     counts: Counter[str]
 
 
@@ -179,7 +179,9 @@ def misplaced(result: Result, number: int) -> list[str]:
         for offset, at_ms in note.counts.items():
             heard.add(offset)
             if offset not in lines:
-                found.append(f"partition {number} took the control record {offset}, which was never committed")
+                found.append(
+                    f"partition {number} took the control record {offset}, which was never committed"
+                )
                 continue
             if lines[offset].value is None:
                 continue
@@ -218,6 +220,4 @@ def _notes(result: Result, number: int) -> list[Any]:
 
 def control_lines(result: Result) -> dict[int, ControlLine]:
     """Return by offset all that the control topic ever held."""
-    return {
-        record.offset: ControlLine(record.offset, record.key, record.value) for record in result.control
-    }
+    return {record.offset: ControlLine(record.offset, record.key, record.value) for record in result.control}

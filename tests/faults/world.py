@@ -308,7 +308,8 @@ class Simulation:
             self._in_s(soon_s, lambda: self._crash(process, "by a blow amid a merge"))
             return
         worker = next(each for each in self._workers.values() if each is not None and each.process is process)
-        self._in_s(soon_s, lambda: process.is_dead or self._pause(worker, blow.choice([0.5, 2.5, 4.0])))
+        about_s = blow.choice([0.5, 2.5, 4.0])
+        self._in_s(soon_s, lambda: None if process.is_dead else self._pause(worker, about_s))
 
     def _count_moving(self, process: Process, what: str) -> None:
         """Count it, if what it hits is in the middle of a merge."""
