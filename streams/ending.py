@@ -11,7 +11,6 @@ from streams.compiled import entry, int64, kernel, reference
 from streams.conditions import CLOSED, GOOD_NEWS, account_kind
 from streams.effects import note
 from streams.episodes import send_episode
-from streams.erased import NOT_ERASED
 from streams.events import EVENT_DETAIL, EVENT_KIND
 from streams.layout import ABSENT, DAY, HELD, HELD_ESCALATED, LAST_EVENT_DAY, NONE, NOTHING, NOW, OPEN, UNSET
 from streams.migration import ORDINAL_BASE_S
@@ -56,7 +55,7 @@ def retires(cells: Cells, plan: Plan, row: int, now: int) -> bool:
 def begin(cells: Cells, plan: Plan, row: int, now: int) -> None:
     """Let there be an account; where one may have been before, ids go on from the seconds that passed since 1990."""
     cells.there[0] += 1
-    if may_retire(plan) or cells.erased[row] != NOT_ERASED:
+    if may_retire(plan) or cells.there[2] != 0:  # not this one alone: what is remembered of it may have been forgotten
         for m in range(plan.models.shape[0]):
             cells.i32[row, plan.models[m, CHANGE]] = now // 1000 - ORDINAL_BASE_S
 
@@ -82,7 +81,7 @@ def erase(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, now:
     """End an account at ``now`` by an event that erases it, and leave out what of it is late."""
     end(cells, plan, effects, row, event, fx.BY_ERASURE, now)
     cells.erased[row] = max(int64(cells.erased[row]), now + plan.scalars[ERASED_MS])
-    cells.merged[row] = 0
+    cells.merged[row], cells.there[2] = 0, 1
 
 
 @kernel

@@ -341,6 +341,24 @@ def test_a_forgotten_account_is_begun_by_what_is_late(
     assert owner(program, batch.changelog).there == ["a"]
 
 
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_no_id_comes_twice_of_an_account_whose_end_was_forgotten(
+    program: Program, monkeypatch: pytest.MonkeyPatch, *, taken_over: bool
+) -> None:
+    monkeypatch.setattr(erased, "ERASED_MAX", 1)
+    machine = owner(program)
+    told: list[OutputRecord] = []
+    log: Log = []
+    pinned = {"override.health": 20.0}
+    for step in (facts("a", 0, **pinned), erasure("a", 1), erasure("b", 2), facts("a", 50, **pinned)):
+        batch = machine.take(step)
+        told += batch.outputs
+        log += batch.changelog
+        machine = owner(program, log) if taken_over else machine
+    ids = [json.loads(each.value)["change_id"] for each in told if each.topic is Output.SCORE_CHANGES]
+    assert len(ids) == len({*ids}) >= 2
+
+
 # --- too many ------------------------------------------------------------------------------------------------------
 
 
