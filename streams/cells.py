@@ -33,8 +33,9 @@ class Cells(NamedTuple):
     scratch, what they measure at this evaluation; ``erased`` (rows,) int64 the instant up to which events of an erased or
     merged account are left out, ``NOT_ERASED`` of any other, ``merged`` (rows,) uint8 1 where a merge ended it; ``there``
     (3,) int64 how many accounts are there, up to which clock all that is due has fired in this batch for the sake of
-    room, and 1 if any account that ended is remembered; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows, ``fresh`` (bytes of a row,) uint8 the row of
-    an account that has had no event; ``notes`` (NOTES,) int64 counts what is remarkable.
+    room, and 1 if any account that ended is remembered; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows,
+    ``fresh`` (bytes of a row,) uint8 the row of an account that has had no event; ``notes`` (NOTES,) int64 counts what is
+    remarkable.
     """
 
     i64: npt.NDArray[np.int64]

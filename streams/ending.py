@@ -55,7 +55,9 @@ def retires(cells: Cells, plan: Plan, row: int, now: int) -> bool:
 def begin(cells: Cells, plan: Plan, row: int, now: int) -> None:
     """Let there be an account; where one may have been before, ids go on from the seconds that passed since 1990."""
     cells.there[0] += 1
-    if may_retire(plan) or cells.there[2] != 0:  # not this one alone: what is remembered of it may have been forgotten
+    if (
+        may_retire(plan) or cells.there[2] != 0
+    ):  # not this one alone: what is remembered of it may have been forgotten
         for m in range(plan.models.shape[0]):
             cells.i32[row, plan.models[m, CHANGE]] = now // 1000 - ORDINAL_BASE_S
 
