@@ -110,6 +110,15 @@ def left(program: Program, *events: Tree, day: float = 3) -> tuple[bytes, bytes]
     return key, value
 
 
+def test_the_join_is_the_same_whether_a_view_was_sent_before_or_is_due(few: Program) -> None:
+    events = facts("old", 1.2, nps=50), event("old", 1.4)
+    machine, _ = owner(few)
+    machine.take_control([line(0, merge(1.6))])
+    sent = machine.take(*events, until_day=1.5).outputs
+    assert [each.key for each in sent if each.topic is Output.ACCOUNTS] == [b"old"]
+    assert machine.take(until_day=1.7).control == [left(few, *events, day=1.6)]
+
+
 def logins(account: str, *days: float) -> list[Tree]:
     return [event(account, day) for day in days]
 
