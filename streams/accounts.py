@@ -367,7 +367,7 @@ class Accounts:
             self.cells.zone[: len(self)][codes == code] = self.zone_of(code)
         rearm(self.cells, self.plan, len(self))
         is_there = self.cells.i64[: len(self), NOW] != UNSET
-        self.cells.there[0], self.cells.there[2] = np.count_nonzero(is_there), len(self.erased) > 0
+        self.cells.there[0] = np.count_nonzero(is_there)
         self.roster.unborn |= {row for row in np.nonzero(~is_there)[0].tolist() if self.keys[row]}
         self.cells.erased[: len(self)] = self.erased.until_each(self.keys)
         self.cells.merged[: len(self)] = self.erased.merged_each(self.keys)

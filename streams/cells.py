@@ -32,10 +32,9 @@ class Cells(NamedTuple):
     ``judged`` (components,) int64 is scratch, points with manual judgement in place; ``measured`` (components,) int64 is
     scratch, what they measure at this evaluation; ``erased`` (rows,) int64 the instant up to which events of an erased or
     merged account are left out, ``NOT_ERASED`` of any other, ``merged`` (rows,) uint8 1 where a merge ended it; ``there``
-    (3,) int64 how many accounts are there, up to which clock all that is due has fired in this batch for the sake of
-    room, and 1 if any account that ended is remembered; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows,
-    ``fresh`` (bytes of a row,) uint8 the row of an account that has had no event; ``notes`` (NOTES,) int64 counts what is
-    remarkable.
+    (2,) int64 how many accounts are there, and up to which clock all that is due has fired in this batch for the sake of
+    room; ``bytes`` (rows, bytes of a row) uint8 is another view of the rows, ``fresh`` (bytes of a row,) uint8 the row of
+    an account that has had no event; ``notes`` (NOTES,) int64 counts what is remarkable.
     """
 
     i64: npt.NDArray[np.int64]
@@ -114,7 +113,7 @@ def view(
         notes=np.zeros(NOTES, np.int64) if old is None else old.notes,
         erased=np.full(size, NOT_ERASED, np.int64),
         merged=np.zeros(size, np.uint8),
-        there=np.zeros(3, np.int64) if old is None else old.there,
+        there=np.zeros(2, np.int64) if old is None else old.there,
         bytes=rows.view(np.uint8).reshape(size, rows.itemsize),
         fresh=fresh.view(np.uint8),
     )  # fmt: skip

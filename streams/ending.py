@@ -53,13 +53,13 @@ def retires(cells: Cells, plan: Plan, row: int, now: int) -> bool:
 
 @kernel
 def begin(cells: Cells, plan: Plan, row: int, now: int) -> None:
-    """Let there be an account; where one may have been before, ids go on from the seconds that passed since 1990."""
+    """Let there be an account; one may have been before, so score changes are numbered from half the seconds since 1990.
+
+    Half, because models that come to an account are numbered from all of them.
+    """
     cells.there[0] += 1
-    if (
-        may_retire(plan) or cells.there[2] != 0
-    ):  # not this one alone: what is remembered of it may have been forgotten
-        for m in range(plan.models.shape[0]):
-            cells.i32[row, plan.models[m, CHANGE]] = now // 1000 - ORDINAL_BASE_S
+    for m in range(plan.models.shape[0]):
+        cells.i32[row, plan.models[m, CHANGE]] = (now // 1000 - ORDINAL_BASE_S) // 2
 
 
 @kernel
@@ -83,7 +83,7 @@ def erase(cells: Cells, plan: Plan, effects: Effects, row: int, event: int, now:
     """End an account at ``now`` by an event that erases it, and leave out what of it is late."""
     end(cells, plan, effects, row, event, fx.BY_ERASURE, now)
     cells.erased[row] = max(int64(cells.erased[row]), now + plan.scalars[ERASED_MS])
-    cells.merged[row], cells.there[2] = 0, 1
+    cells.merged[row] = 0
 
 
 @kernel

@@ -32,10 +32,6 @@ class Erased:
         self._merged: set[int] = set()
         self._changed: dict[bytes, bytes | None] = {}
 
-    def __len__(self) -> int:
-        """Return how many are remembered: once one was, never none."""
-        return len(self._until)
-
     def until(self, account: bytes) -> int:
         """Return the instant up to which events of an account are left out, ``NOT_ERASED`` if it is not remembered."""
         return self._until.get(xxh3_64_intdigest(account), NOT_ERASED) if self._until else NOT_ERASED

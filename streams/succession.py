@@ -87,7 +87,7 @@ def depart(cells: Cells, plan: Plan, effects: Effects, row: int, at: int, clock_
     told = int64(effects.used[0])
     end(cells, plan, effects, row, 0, fx.BY_MERGE, at)
     place(effects, told, clock_ms, False)  # noqa: FBT003
-    cells.erased[row], cells.merged[row], cells.there[2] = max(int64(cells.erased[row]), at), 1, 1
+    cells.erased[row], cells.merged[row] = max(int64(cells.erased[row]), at), 1
 
 
 @kernel

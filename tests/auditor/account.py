@@ -82,9 +82,9 @@ class Account:
         return now_ms
 
     def begin_numbers_at(self, now_ms: int) -> None:
-        """Let ordinals of score changes go on from the seconds since 1990."""
+        """Let ordinals of score changes count on from half the seconds since 1990."""
         for standing in self.standings:
-            standing.ordinal = now_ms // 1000 - SECONDS_TO_1990
+            standing.ordinal = (now_ms // 1000 - SECONDS_TO_1990) // 2
 
     def end(self, now_ms: int, by: ResolvedBy, outputs: Outputs) -> None:
         """Resolve what is open, and be there no more."""

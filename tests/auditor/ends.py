@@ -20,11 +20,6 @@ class Ends(NamedTuple):
     erased_ms: int
     accounts_max: int
 
-    @property
-    def may_retire(self) -> bool:
-        """Tell whether the policy has `retire`."""
-        return self.closed_days is not None or self.quiet_days is not None
-
     def retires(self, day: int, last_event_day: int, *, is_closed: bool) -> bool:
         """Tell whether an account without an event since a day retires as another one begins."""
         is_over = (

@@ -197,8 +197,7 @@ class Partition:
             if len(self.accounts) >= ends.accounts_max:
                 self.rejects.append((event.input, Reject(event.offset, RejectReason.TOO_MANY_ACCOUNTS)))
                 return set()
-            if ends.may_retire or self._erasures.until_ms:
-                account.begin_numbers_at(now_ms)
+            account.begin_numbers_at(now_ms)
             self.accounts[name] = account
         notes = account.take(event, self._clock_ms, self.outputs)
         assert account.now_ms is not None

@@ -363,11 +363,11 @@ def _chains(result: Result, seen: Told) -> list[str]:
 
 
 def _repeated(told: Collection[tuple[str, str]], ends: int) -> list[str]:
-    """Return the ids that came twice; an account that ends may begin again within the second, and with the same ids."""
-    seconds: defaultdict[str, list[str]] = defaultdict(list)
+    """Return the ids that came twice; an account that ends may begin again within seconds, and with the same ids."""
+    tens: defaultdict[str, list[str]] = defaultdict(list)
     for name, at in told:
-        seconds[name].append(at[: len("2026-01-01T00:00:00")])
-    return [name for name, found in seconds.items() if len(found) > 1 and (not ends or len({*found}) > 1)]
+        tens[name].append(at[: len("2026-01-01T00:00:0")])
+    return [name for name, found in tens.items() if len(found) > 1 and (not ends or len({*found}) > 1)]
 
 
 Score = tuple[str, Any]

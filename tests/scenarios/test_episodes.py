@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.auditor.ends import SECONDS_TO_1990
 from tests.auditor.scenarios import component, model
 from tests.scenarios.timeline import Tree, date_of, facts, login, millis, payment, play, run, visit
 
@@ -91,7 +92,8 @@ def test_disengagement_and_opportunity_are_two_episodes() -> None:
     ]
 
 
-#   ids are hashes of the account, the episode's start and its number: the same log, the same ids
+#   ids are hashes of the account, the episode's start and its number: the same log, the same ids; score changes are numbered
+#   from half the seconds on that passed from 1990 to the first event
 def test_ids_are_hashes_of_what_happened() -> None:
     def identity(*parts: object) -> str:
         return blake2b("\0".join(map(str, parts)).encode(), digest_size=16).hexdigest()
@@ -110,7 +112,8 @@ def test_ids_are_hashes_of_what_happened() -> None:
     assert good["episode_id"] == identity("opportunity-episode", "acme", millis("6 12:00"), 1)
     assert good["alert_id"] == identity("opportunity", "acme", millis("6 12:00"), 1, "firing", "info")
     scored = run(facts("0 12:00", nps=60), facts("1 12:00", nps=40), until="2").changes
-    assert [c["change_id"] for c in scored] == [identity("change", "acme", "test", n) for n in (1, 2)]
+    first = (millis("0 12:00") // 1_000 - SECONDS_TO_1990) // 2
+    assert [c["change_id"] for c in scored] == [identity("change", "acme", "test", first + n) for n in (1, 2)]
 
 
 # --- refractory times ----------------------------------------------------------------------------------------------
