@@ -120,9 +120,10 @@ def draw_merges(rng: Random, operator: Operator, merging: Merging) -> None:
             new = old
         elif case < 0.35:
             new = f"renamed-{rng.choice([0, number])}"
-        elif case < 0.5 and merging.lives.erasures:
-            new, erased_ms = rng.choice(merging.lives.erasures)
-            at_ms = erased_ms + rng.choice([1, HOUR_MS, DAY_MS]) - delay_ms
+        elif case < 0.6 and merging.lives.erasures:
+            new, erased_ms = rng.choice(merging.lives.erasures[-3:])
+            if rng.random() < 0.5:
+                at_ms = erased_ms + rng.choice([1, HOUR_MS, DAY_MS]) - delay_ms
         operator.merge(old, new, at_ms, may_be_late=at_ms + delay_ms < min(merging.near))
         came = new, at_ms
     if rng.random() < 0.25:

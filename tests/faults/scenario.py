@@ -113,6 +113,8 @@ def scenario(seed: int) -> Scenario:
     merges = not is_audited and merging.random() < MERGES
     if merges:
         timed = with_twins(merging, timed, world)
+        if drawn.ends and merging.random() < 0.7:  # so long that joins come meanwhile
+            world = world._replace(policy=world.policy | {"erased_days": 30})
     goes_on = not is_audited and more.random() < 0.8
     if family is Family.HISTORY and goes_on and more.random() < HALTS:
         timed = _halting(more, timed)
