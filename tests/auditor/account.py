@@ -11,6 +11,7 @@ from schemas.reasons import OPPORTUNITIES, CauseKind, EventNote, ResolvedBy, Rul
 from schemas.topics import INPUT_TOPICS, Input, Output
 from tests.auditor.banddrop import BandDrop
 from tests.auditor.case import FirstModel
+from tests.auditor.control import NEVER_MUTED, Muting
 from tests.auditor.days import local_day, start_of_day
 from tests.auditor.ends import SECONDS_TO_1990
 from tests.auditor.episode import Episode, Message
@@ -47,10 +48,13 @@ class Outputs:
 class Account:
     """One account of one partition."""
 
-    def __init__(self, account_id: str, partition: int, settings: Settings) -> None:
+    def __init__(
+        self, account_id: str, partition: int, settings: Settings, muting: Muting = NEVER_MUTED
+    ) -> None:
         self.account_id = account_id
         self.partition = partition
         self.settings = settings
+        self.muting = muting
         self.zone = settings.zone
         self.history = History(settings)
         rules = settings.rules.items()
@@ -90,7 +94,7 @@ class Account:
         """Resolve what is open, and be there no more."""
         self.has_ended = True
         for topic, episode in self.episodes.items():
-            if episode.open:
+            if episode.open and not episode.end_unheard():
                 last = Message(Status.RESOLVED, episode.severity, episode.since_ms, episode.ordinal, [], by)
                 sent = outputs.disengagements if topic is Output.DISENGAGEMENTS else outputs.opportunities
                 sent.append(self._alert(topic, last, now_ms) | {"owner": None, "value": None})
@@ -108,23 +112,23 @@ class Account:
         """Fire every instant up to and including an end, in order."""
         while self.now_ms is not None and (instant := self.next_instant(self.now_ms)) <= end_ms:
             before = self.day
-            today = self._move_to(instant)
-            is_closed = self.history.is_closed(instant)
+            today = self._move_to(int(instant))
+            is_closed = self.history.is_closed(int(instant))
             if today != before and self.settings.ends.retires(
                 today, self.last_event_day, is_closed=is_closed
             ):
-                self.end(instant, ResolvedBy.RETIRED, outputs)
+                self.end(int(instant), ResolvedBy.RETIRED, outputs)
                 return
             kind = CauseKind.EVIDENCE if instant in self._evidence_ends() else CauseKind.TIME
             self._evaluate(_cause(kind), outputs)
 
-    def next_instant(self, after_ms: int) -> int:
-        """Return the first instant after one at which something may change."""
+    def next_instant(self, after_ms: int) -> float:
+        """Return the first instant after one at which something may change or be told."""
         day = local_day(self.zone, after_ms) + 1
         while (midnight := start_of_day(self.zone, day)) <= after_ms:
             day += 1
         told = [*self._evidence_ends(), *self._dwell_ends(), *self._refractory_ends()]
-        found = [*told, *ends(self.history, self.drop)]
+        found = [*told, *ends(self.history, self.drop), *self._muted_ends()]
         return min([midnight, *(end for end in found if end > after_ms)])
 
     def _evidence_ends(self) -> set[int]:
@@ -144,6 +148,10 @@ class Account:
             for episode in self.episodes.values()
             for rule, joined_at_ms in episode.joined_at_ms.items()
         ]
+
+    def _muted_ends(self) -> list[float]:
+        waits = any(episode.waits_for_unmuting for episode in self.episodes.values())
+        return self.muting.ends if waits else []
 
     def _move_to(self, now_ms: int) -> int:
         """Move the account's time, and its zone with its day; return the day."""
@@ -175,7 +183,7 @@ class Account:
                 sent.append(standing.change(self.account_id, cause, self.now_ms))
         first = self._first_model(former, at)
         for topic, episode in self.episodes.items():
-            message = episode.evaluate(at, first)
+            message = episode.evaluate(at, first, is_muted=self.muting.covers(self.now_ms))
             if message is not None:
                 sent = outputs.disengagements if topic is Output.DISENGAGEMENTS else outputs.opportunities
                 sent.append(self._alert(topic, message, self.now_ms))
@@ -250,6 +258,7 @@ class Account:
             "topic": topic.value,
             "since": rfc3339(episode.since_ms),
             "severity": episode.severity.label,
+            "told": not episode.is_unheard,
             "reasons": {rule.label: rfc3339(episode.open[rule].since_ms) for rule in sorted(episode.open)},
         }
 

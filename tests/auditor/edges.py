@@ -423,6 +423,13 @@ def with_erase(record: Recorded, value: Callable[[], object]) -> Recorded:
     return record._replace(value=json.dumps(fields | {"erase": value()}).encode())
 
 
+def perhaps_erasing(rng: Random, record: Recorded, chance: float) -> Recorded:
+    """Return a record of facts that says `erase` by chance, most often true; any other as it is."""
+    if record.input is not Input.ACCOUNT_FACTS or not record.value or rng.random() > chance:
+        return record
+    return with_erase(record, lambda: rng.choice([True, True, True, True, False, None, 1]))
+
+
 def _with_bad(rng: Random, good: list[Sent], *, halt: bool) -> list[Sent]:
     """Return events with repeats and broken records among them, and once a hundred of these in a row to halt at."""
     found: list[Sent] = []

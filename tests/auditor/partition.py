@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.reasons import EventNote, RejectReason, ResolvedBy
 from tests.auditor.account import Account, Outputs
+from tests.auditor.control import muting
 from tests.auditor.ends import Erasures
 from tests.auditor.event import Event, Recorded, decode
 from tests.auditor.exact import DAY_MS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from schemas.topics import Input
+    from tests.auditor.control import Counting
     from tests.auditor.settings import Settings
 
 REJECTS_MAX = 100
@@ -102,9 +104,10 @@ class Memory:
 class Partition:
     """The accounts of one partition, and all that is judged per partition."""
 
-    def __init__(self, number: int, settings: Settings) -> None:
+    def __init__(self, number: int, settings: Settings, control: Sequence[Counting] = ()) -> None:
         self.number = number
         self.settings = settings
+        self.muting = muting(control)
         self.accounts: dict[str, Account] = {}
         self.outputs = Outputs()
         self.notes: Counter[str] = Counter()
@@ -186,7 +189,7 @@ class Partition:
         if not event.erases and self._erasures.leave_out(name, event.time_ms):
             return {EventNote.ERASED}
         self._fire(name, event.time_ms)
-        account = self.accounts.get(name) or Account(name, self.number, self.settings)
+        account = self.accounts.get(name) or Account(name, self.number, self.settings, self.muting)
         now_ms = account.now_of(event, self._clock_ms)
         if event.erases:
             account.end(now_ms, ResolvedBy.ERASED, self.outputs)

@@ -1,5 +1,6 @@
 """The auditor: a slow reference that computes from recorded events what latido must say, written from the documents.
 
+    control.py: what counts from when
     records -> decode -> merge by key -> duplicates -> accounts (every instant, one by one) -> messages
     wire.py    event.py  partition.py                  account.py, instants.py                standing.py, episode.py
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from schemas.topics import Input
+from tests.auditor.control import counting
 from tests.auditor.event import Event, Recorded, plausible_ms
 from tests.auditor.exact import DAY_MS
 from tests.auditor.partition import Lane, Partition, decode_lane
@@ -30,6 +33,7 @@ from tests.auditor.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.auditor.control import Said
     from tests.auditor.standing import Payload
 
 __all__ = ["Audit", "Recorded", "audit", "audit_file"]
@@ -76,6 +80,7 @@ def audit(
     partitions: int,
     until_ms: int | None,
     keyed: bool,
+    control: Sequence[Said] = (),
 ) -> Audit:
     """Compute what must come out of a replay of records.
 
@@ -88,35 +93,39 @@ def audit(
         keyed: records come from topics: keys are checked, and the time of a record is that of the broker. Else they
             are lines of a recorded file: there are no keys, `received_at` is a field, and what lies in the future is
             judged against the other inputs of the file.
+        control: the records of the control topic; in a recorded file all are taken before its first event.
     """
     settings = read_settings(policy, models)
-    lanes = {
-        (partition, source): decode_lane(
-            [r for r in records if r.partition == partition and r.input is source],
-            settings,
-            partitions,
-            keyed=keyed,
-        )
-        for partition in range(partitions)
-        for source in Input
-    }
+
+    def lanes_of(partition: int, offered: Sequence[Recorded]) -> dict[Input, Lane]:
+        mine = [record for record in offered if record.partition == partition]
+        return {
+            source: decode_lane([r for r in mine if r.input is source], settings, partitions, keyed=keyed)
+            for source in Input
+        }
+
+    def reached_ms(partition: int, number: int) -> float:
+        lanes = lanes_of(partition, records[:number])
+        return max((event.time_ms for lane in lanes.values() for event in lane.events), default=-inf)
+
+    lanes = {number: lanes_of(number, records) for number in range(partitions)}
     if not keyed:
         _clamp_to_other_inputs(records, lanes)
     result = Audit()
     for number in range(partitions):
-        partition = Partition(number, settings)
-        partition.run({source: lanes[number, source] for source in Input}, until_ms)
+        partition = Partition(number, settings, counting(control, partial(reached_ms, number)))
+        partition.run(lanes[number], until_ms)
         _add(result, partition)
     return result
 
 
-def _clamp_to_other_inputs(records: Sequence[Recorded], lanes: dict[tuple[int, Input], Lane]) -> None:
+def _clamp_to_other_inputs(records: Sequence[Recorded], lanes: dict[int, dict[Input, Lane]]) -> None:
     """Set back events that say nothing of when they were received, if no other input of the file is within a day."""
     largest = {
         source: max((plausible_ms(r.value) for r in records if r.input is source), default=-inf)
         for source in Input
     }
-    for (_, source), lane in lanes.items():
+    for source, lane in (each for mine in lanes.values() for each in mine.items()):
         others = max(largest[i] for i in Input if i is not source)
         lane.events = [_clamped(event, others) for event in lane.events]
 

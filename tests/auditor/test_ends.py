@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 
 from schemas.reasons import EventNote, RejectReason, ResolvedBy
-from schemas.topics import Input
 from tests.auditor import edges
 from tests.auditor.core import differences, run_core
 from tests.auditor.ends import Erasures
 from tests.auditor.exact import DAY_MS
 from tests.auditor.reference import Audit, audit
-
-if TYPE_CHECKING:
-    from tests.auditor.event import Recorded
 
 SEEDS = range(16)
 RETIRE = (
@@ -38,14 +33,8 @@ def case(seed: int) -> edges.Case:
         "erased_days": rng.choice([0, 1, 3]),
         "accounts_max": rng.choice([1, 1, 2, 3, 250_000]),
     }
-    records = [_perhaps_erasing(rng, record) for record in drawn.records]
+    records = [edges.perhaps_erasing(rng, record, 0.2) for record in drawn.records]
     return edges.Case(records, drawn.world._replace(policy=policy))
-
-
-def _perhaps_erasing(rng: Random, record: Recorded) -> Recorded:
-    if record.input is not Input.ACCOUNT_FACTS or not record.value or rng.random() > 0.2:
-        return record
-    return edges.with_erase(record, lambda: rng.choice([True, True, True, True, False, None, 1]))
 
 
 @cache

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.auditor.scenarios import Tree, component, default_policy, model
+
+if TYPE_CHECKING:
+    from tests.auditor.control import Said
 
 ZONES = {
     "UTC": "2026-03-01",
@@ -32,6 +35,7 @@ class World(NamedTuple):
     partitions: int
     until_ms: int | None = None
     keyed: bool = True
+    control: tuple[Said, ...] = ()
 
 
 def world(seed: int) -> World:
