@@ -88,32 +88,41 @@ def lies_before(
 
 
 @kernel
+def take_over(
+    cells: Cells, row: int, others: Cells, other: int, ids: int, states: int, slots: int, i: int, j: int
+) -> None:
+    """Let slot ``i`` be slot ``j`` of the row ``other`` of ``others``."""
+    cells.u8[row, states + i] = others.u8[other, states + j]
+    cells.i32[row, ids + i] = others.i32[other, ids + j]
+    cells.i32[row, ids + slots + i] = others.i32[other, ids + slots + j]
+
+
+@kernel
 def unite(cells: Cells, row: int, others: Cells, other: int, ids: int, states: int, slots: int) -> None:
-    """Take the slots of the row ``other`` of ``others``: of one id the later, of all of them those that fit."""
+    """Take the slots of the row ``other`` of ``others``: of one id the later, and then of all of them those that fit."""
+    shared = int64(0)
     for j in range(slots):
-        if others.u8[other, states + j] == FREE:
-            continue
-        free, least, same = int64(-1), int64(0), int64(-1)
         for i in range(slots):
-            if cells.u8[row, states + i] == FREE:
-                free = int64(i)
-            elif cells.i32[row, ids + i] == others.i32[other, ids + j]:
-                same = int64(i)
-            elif goes_before(cells, row, ids, states, slots, i, least):
-                least = int64(i)
-        if same >= 0:
-            if others.i32[other, ids + slots + j] <= cells.i32[row, ids + slots + same]:
-                continue
-            chosen = same
-        elif free >= 0:
-            chosen = free
-        elif lies_before(cells, row, ids, states, slots, least, others, other, j):
-            chosen = least
-        else:
+            is_same = (
+                cells.u8[row, states + i] != FREE and cells.i32[row, ids + i] == others.i32[other, ids + j]
+            )
+            if others.u8[other, states + j] != FREE and is_same:
+                shared |= 1 << j
+                if others.i32[other, ids + slots + j] > cells.i32[row, ids + slots + i]:
+                    take_over(cells, row, others, other, ids, states, slots, i, j)
+    for j in range(slots):
+        if others.u8[other, states + j] == FREE or shared >> j & 1:
             continue
-        cells.u8[row, states + chosen] = others.u8[other, states + j]
-        cells.i32[row, ids + chosen] = others.i32[other, ids + j]
-        cells.i32[row, ids + slots + chosen] = others.i32[other, ids + slots + j]
+        chosen = int64(0)
+        for i in range(1, slots):
+            if cells.u8[row, states + chosen] != FREE and (
+                cells.u8[row, states + i] == FREE or goes_before(cells, row, ids, states, slots, i, chosen)
+            ):
+                chosen = int64(i)
+        if cells.u8[row, states + chosen] == FREE or lies_before(
+            cells, row, ids, states, slots, chosen, others, other, j
+        ):
+            take_over(cells, row, others, other, ids, states, slots, chosen, j)
 
 
 @kernel

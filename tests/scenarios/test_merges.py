@@ -258,6 +258,19 @@ def test_late_payments_are_those_of_both() -> None:
     assert at_the_join(joined(mine, theirs, measured("late_payments", 10))) == 30
 
 
+#   A was due on day 5, as old heard, and paid on day 9, as acme did: it is paid, and makes room for the four others;
+#   of these B is disputed, C, D and F are late
+def test_a_payment_that_was_paid_is_not_due_again_where_it_makes_room() -> None:
+    mine = [payment("6 12:00", "due", "F"), payment("9 12:00", "succeeded", "A")]
+    theirs = [
+        payment("1 12:00", "disputed", "B"),
+        payment("2 12:00", "due", "C"),
+        payment("3 12:00", "due", "D"),
+    ]
+    theirs.append(payment("5 12:00", "due", "A"))
+    assert at_the_join(joined(mine, theirs, measured("late_payments", 10))) == 30
+
+
 @pytest.mark.parametrize(
     ("mine", "theirs", "score"),
     [
