@@ -72,7 +72,7 @@ class Account:
 
     def take(self, event: Event, clock_ms: float, outputs: Outputs) -> set[EventNote]:
         """Take an event before which what is due has fired: it is applied, then it is the cause of an evaluation."""
-        today = self._move_to(self.now_of(event, clock_ms))
+        today = self.move_to(self.now_of(event, clock_ms))
         self.last_event_day = max(self.last_event_day, local_day(self.zone, event.time_ms))
         notes = self.history.apply(event, today, self.zone, is_silent=self._is_silent)
         self._evaluate(self._cause_of_event(event), outputs)
@@ -99,6 +99,10 @@ class Account:
                 sent = outputs.disengagements if topic is Output.DISENGAGEMENTS else outputs.opportunities
                 sent.append(self._alert(topic, last, now_ms) | {"owner": None, "value": None})
 
+    def be_merged(self, outputs: Outputs) -> None:
+        """Be evaluated after a move in which another account was taken in, or this one took a new id."""
+        self._evaluate(_cause(CauseKind.MERGE), outputs, notes_fall=False)
+
     @property
     def _is_silent(self) -> bool:
         """Tell whether a reason of silence is open."""
@@ -112,7 +116,7 @@ class Account:
         """Fire every instant up to and including an end, in order."""
         while self.now_ms is not None and (instant := self.next_instant(self.now_ms)) <= end_ms:
             before = self.day
-            today = self._move_to(int(instant))
+            today = self.move_to(int(instant))
             is_closed = self.history.is_closed(int(instant))
             if today != before and self.settings.ends.retires(
                 today, self.last_event_day, is_closed=is_closed
@@ -153,7 +157,7 @@ class Account:
         waits = any(episode.waits_for_unmuting for episode in self.episodes.values())
         return self.muting.ends if waits else []
 
-    def _move_to(self, now_ms: int) -> int:
+    def move_to(self, now_ms: int) -> int:
         """Move the account's time, and its zone with its day; return the day."""
         before = self.day
         today = self._day_at(now_ms)
@@ -170,11 +174,11 @@ class Account:
         self.day = today if self.day is None else max(self.day, today)
         return self.day
 
-    def _evaluate(self, cause: Payload, outputs: Outputs) -> None:
+    def _evaluate(self, cause: Payload, outputs: Outputs, *, notes_fall: bool = True) -> None:
         assert self.now_ms is not None
         assert self.day is not None
         at = Moment(self.history, self.now_ms, self.day, self.zone)
-        former = self.standings[0].band_index
+        former = self.standings[0].band_index if notes_fall else None
         for standing in self.standings:
             standing.move_to(judge(standing.model, at), self.now_ms)
             if standing.is_material:

@@ -45,6 +45,10 @@ class BandDrop:
             self.fell_at_ms = now_ms
         self.was_overridden = is_overridden
 
+    def begin_anew(self) -> None:
+        """Forget the days before, and the fall."""
+        self.evidence, self.fallen_from = {}, None
+
     def is_fallen(self, band: int | None, now_ms: int) -> bool:
         """Tell whether an account in a band is still below the one that it fell from, and not for too long."""
         is_below = self.fallen_from is not None and band is not None and band < self.fallen_from

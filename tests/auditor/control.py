@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.auditor.merging import Merge
 from tests.auditor.wire import instant_ms
 
 if TYPE_CHECKING:
@@ -91,3 +92,8 @@ def muting(records: Sequence[Counting]) -> Muting:
         if one.kind == "go_live":
             found.append((-inf, one.from_ms))
     return Muting(tuple(found))
+
+
+def merges(records: Sequence[Counting]) -> list[Merge]:
+    """Return the merges among records, in the order in which they count."""
+    return [Merge(one.from_ms, one.body["old"], one.body["new"]) for one in records if one.kind == "merge"]

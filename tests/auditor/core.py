@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from agents.joins import fold_with_joins
 from agents.observer import NullPartitionObserver
 from agents.partition import Partition
 from agents.zones import ZoneDatabase
 from schemas.model_file import ModelFile
 from schemas.policy import Policy
-from schemas.reasons import EventNote
-from schemas.records import Chunk, OutputRecord
+from schemas.reasons import EventNote, Merged
+from schemas.records import Batch, Chunk, OutputRecord
 from schemas.topics import INPUT_TOPICS, Input, Output
+from streams.cells import AMOUNT_LEFT_OUT
 from streams.clock import ENDLESS_MS
 from streams.control import ControlLine
 from streams.plan import Program, compile_program
@@ -37,13 +39,25 @@ STEP_ROWS = 64
 
 
 class Heard(NullPartitionObserver):
-    """Counts the notes that a partition made."""
+    """Counts the notes that a partition made, and lists what became of merges."""
 
     def __init__(self) -> None:
         self.notes: Counter[str] = Counter()
+        self.moved: list[Merged] = []
+
+    def on_merged(self, partition: int, outcome: Merged) -> None:
+        self.moved.append(outcome)
 
     def on_notes(self, partition: int, notes: dict[EventNote, int]) -> None:
         self.notes.update({note.value: count for note, count in notes.items()})
+
+
+class Folded(NamedTuple):
+    """A partition that took everything, and what it said."""
+
+    machine: Partition
+    heard: Heard
+    batch: Batch
 
 
 def program_of(policy: dict[str, Any], models: dict[str, dict[str, Any]]) -> Program:
@@ -68,33 +82,46 @@ def run_core(
     Everything is offered before the first step, so that what is late beyond the grace has one right answer, too.
     """
     program = program_of(policy, models)
-    found = Audit()
-    for number in range(partitions):
+    folded: dict[int, Folded] = {}
+
+    def fold(number: int, lines: Sequence[ControlLine]) -> Sequence[tuple[bytes, bytes | None]]:
         heard = Heard()
         machine = Partition(program, partition=number, partitions=partitions, observer=heard, keyed=keyed)
         if until_ms is not None:
             machine.merge.until_ms = until_ms
-        rest = _hear(machine, records, control)
-        take_all(machine, records[rest:], STEP_ROWS)
+        offered = _hear(machine, records, lines, [one.after for one in control])
+        take_all(machine, records[offered:], STEP_ROWS)
         if machine.halted is None:
             end_ms = machine.merge.largest_ms - machine.grace_ms if until_ms is None else until_ms
             machine.merge.clock_ms = max(machine.merge.clock_ms, end_ms)
             machine.sweep_all()
-        _add(found, machine, heard)
+            # What the last joins left out is told with the next step, which never comes.
+            heard.notes[EventNote.AMOUNT_LEFT_OUT.value] += int(machine.accounts.cells.notes[AMOUNT_LEFT_OUT])
+        folded[number] = Folded(machine, heard, machine.drain())
+        return list(folded[number].batch.control)
+
+    fold_with_joins([_line(number, one) for number, one in enumerate(control)], partitions, fold)
+    found = Audit()
+    for number in range(partitions):
+        _add(found, *folded[number])
     return found
 
 
-def _hear(machine: Partition, records: Sequence[Recorded], control: Sequence[Said]) -> int:
-    """Let a partition take control records, and before them the records that had been offered then; return their number."""
+def _line(number: int, one: Said) -> ControlLine:
+    return ControlLine(number, one.key.encode(), None if one.body is None else json.dumps(one.body).encode())
+
+
+def _hear(
+    machine: Partition, records: Sequence[Recorded], lines: Sequence[ControlLine], after: Sequence[int]
+) -> int:
+    """Let a partition take control records, each after so many records were offered, joins last; return their number."""
     offered = 0
-    lines = [
-        ControlLine(number, one.key.encode(), None if one.body is None else json.dumps(one.body).encode())
-        for number, one in enumerate(control)
-    ]
-    for after in sorted({one.after for one in control}):
-        _offer(machine, records[offered:after])
-        offered = after
-        machine.take_control([line for line, one in zip(lines, control, strict=True) if one.after == after])
+    last = max(after, default=0)
+    places = [*after, *[last] * (len(lines) - len(after))]
+    for place in sorted(set(places)):
+        _offer(machine, records[offered:place])
+        offered = place
+        machine.take_control([line for line, mine in zip(lines, places, strict=True) if mine == place])
     return offered
 
 
@@ -124,8 +151,8 @@ def chunk_of(lane: Sequence[Recorded]) -> Chunk:
     )
 
 
-def _add(found: Audit, machine: Partition, heard: Heard) -> None:
-    for record in machine.drain().outputs:
+def _add(found: Audit, machine: Partition, heard: Heard, batch: Batch) -> None:
+    for record in batch.outputs:
         if record.topic is Output.DEAD_LETTERS:
             found.dead_letters.append(_dead_letter(record))
         elif record.topic is Output.SCORE_CHANGES:
@@ -136,10 +163,13 @@ def _add(found: Audit, machine: Partition, heard: Heard) -> None:
             found.disengagements.append(_without_summary(record.value))
         elif record.topic is Output.OPPORTUNITIES:
             found.opportunities.append(_without_summary(record.value))
+        elif record.topic is Output.ACCOUNTS:
+            found.gone.append((record.key or b"").decode())
     for record in view_records(machine.accounts, list(machine.accounts.existing())):
         view = json.loads(record.value)
         found.final[view["account_id"]] = _final(view, machine.partition)
     found.notes += heard.notes
+    found.moved += [(machine.partition, outcome) for outcome in heard.moved]
     queues = machine.merge.queues.items()
     found.halts += [(machine.partition, source, queue.offered) for source, queue in queues if queue.halting]
 
@@ -184,6 +214,8 @@ def differences(core: Audit, auditor: Audit) -> list[str]:
     notes = [note.value for note in EventNote if not (auditor.left and note in MADE_WHEN_READ)]
     found += _unequal("notes", [(n, core.notes[n]) for n in notes], [(n, auditor.notes[n]) for n in notes])
     found += _unequal("halts", core.halts, auditor.halts)
+    found += _unequal("accounts gone", sorted(core.gone), sorted(auditor.gone))
+    found += _unequal("merges and joins", core.moved, auditor.moved)
     for account in sorted(core.final.keys() | auditor.final.keys()):
         mine, theirs = core.final.get(account, {}), auditor.final.get(account, {})
         found += [

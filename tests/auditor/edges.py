@@ -178,9 +178,9 @@ def case(seed: int, events: int = 250) -> Case:
     return drawn(Random(f"records {seed}"), world(seed), events)
 
 
-def drawn(rng: Random, its: World, events: int) -> Case:
+def drawn(rng: Random, its: World, events: int, accounts_min: int = 1) -> Case:
     """Return a case of a world."""
-    draw = company(rng, its)
+    draw = company(rng, its, accounts_min)
     good = [_event(draw) for _ in range(events)]
     rests = rng.random() < 0.3
     if rests:
@@ -239,11 +239,11 @@ def recorded_lines(seed: int, its: World, events: int = 250) -> bytes:
     return b"\n".join(line for _, line in timed) + rng.choice([b"", b"\n", b"\r\n"])
 
 
-def company(rng: Random, its: World) -> Draw:
+def company(rng: Random, its: World, accounts_min: int = 1) -> Draw:
     """Return a company before its first event, some days before something happens to the clocks of its zone."""
     zone = its.policy["time_zone"]
     start_ms = start_of_day(zone, date.fromisoformat(ZONES[zone]).toordinal() - EPOCH.date().toordinal())
-    accounts = [f"account-{n}" for n in range(rng.randint(1, 4))]
+    accounts = [f"account-{n}" for n in range(rng.randint(accounts_min, 4))]
     return Draw(rng, zone, _pins(its), accounts, start_ms, [start_ms], is_calm=rng.random() < 0.4)
 
 

@@ -43,9 +43,15 @@ def read_ends(policy: dict[str, Any]) -> Ends:
 
 @dataclass
 class Erasures:
-    """What a partition remembers of erased accounts: by hash the instant up to which their events are left out."""
+    """What a partition remembers of accounts that were erased or merged: by hash the instant up to which they are left out.
+
+    Attributes:
+        until_ms: that instant; what is later is taken.
+        merged: those that a merge remembered last.
+    """
 
     until_ms: dict[int, int] = field(default_factory=dict)
+    merged: set[int] = field(default_factory=set)
 
     def remembers(self, account_id: str) -> bool:
         return xxh3(account_id) in self.until_ms
@@ -54,11 +60,16 @@ class Erasures:
         """Tell whether an event of an account is left out."""
         return self.remembers(account_id) and time_ms <= self.until_ms[xxh3(account_id)]
 
-    def remember(self, account_id: str, until_ms: int) -> None:
+    def is_merged(self, account_id: str) -> bool:
+        """Tell whether a merge remembered an account last."""
+        return xxh3(account_id) in self.merged
+
+    def remember(self, account_id: str, until_ms: int, *, by_merge: bool = False) -> None:
         """Remember an account; forget those of long ago, and those that are too many."""
         mine = xxh3(account_id)
         until_ms = max(until_ms, self.until_ms.get(mine, until_ms))
         self.until_ms[mine] = until_ms
+        self.merged = self.merged | {mine} if by_merge else self.merged - {mine}
         self.until_ms = {hashed: u for hashed, u in self.until_ms.items() if u >= until_ms - FORGOTTEN_MS}
         while len(self.until_ms) > HASHES_MAX:
             del self.until_ms[min(self.until_ms, key=lambda hashed: (self.until_ms[hashed], hashed))]

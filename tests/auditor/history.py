@@ -24,6 +24,7 @@ from tests.auditor.exact import HOUR_MS
 from tests.auditor.facts import as_category, day_told, expiry_ms, is_readable
 
 if TYPE_CHECKING:
+    from schemas.catalogue import Source
     from tests.auditor.event import Event
     from tests.auditor.settings import Settings
     from tests.auditor.slots import Slots
@@ -43,6 +44,11 @@ def _days() -> Days:
 def week_of(day: int) -> int:
     """Return the number of the week, from Monday on, that a day is in."""
     return (day + 3) // 7
+
+
+def cap_of(source: Source) -> int:
+    """Return the most that is counted of a source on one day."""
+    return VOLUME_CAP if source.signal is Signal.VOLUME else INCIDENT_CAP
 
 
 class Told(NamedTuple):
@@ -75,6 +81,8 @@ class History:
         seen: per bucket of users the newest day of activity.
         used: per key feature the days of its uses.
         measured: what was measured, per measurement and week.
+        rhythm_before: what was known of gaps before `active` begins, where that is of two accounts.
+        visits_before: likewise of visits to risk pages before `visits`.
     """
 
     settings: Settings
@@ -97,6 +105,8 @@ class History:
     told: defaultdict[str, list[Told]] = field(default_factory=lambda: defaultdict(list))
     visits: list[tuple[int, bool]] = field(default_factory=list)
     rhythm_after: dict[int, rhythm.Rhythm] = field(default_factory=dict)
+    rhythm_before: rhythm.Rhythm = rhythm.NOTHING
+    visits_before: RiskVisits | None = None
 
     def apply(self, event: Event, today: int, zone: str, *, is_silent: bool = False) -> set[EventNote]:
         """Take one event into the history.
@@ -198,7 +208,7 @@ class History:
 
     def total(self, source: str, first: int, last: int) -> int:
         """Return the sum of the counts of the local days first..last."""
-        cap = VOLUME_CAP if SOURCE_BY_NAME[source].signal is Signal.VOLUME else INCIDENT_CAP
+        cap = cap_of(SOURCE_BY_NAME[source])
         counts = self.counts[source]
         return sum(min(counts.get(day, 0), cap) for day in range(first, last + 1))
 
@@ -228,19 +238,24 @@ class History:
         """Return the weighted gaps between activities; folded once for each number of these."""
         known = len(self.active)
         if known not in self.rhythm_after:
-            self.rhythm_after[known] = rhythm.folded(self.active, self.settings.rhythm)
+            self.rhythm_after[known] = rhythm.folded(self.active, self.settings.rhythm, self.rhythm_before)
         return self.rhythm_after[known]
 
     def usual_gap(self) -> float:
         """Return the account's own usual gap, in units of its rhythm."""
         return rhythm.usual_gap(self.rhythm(), self.settings.rhythm)
 
-    def newest(self, name: str) -> Told | None:
-        """Return how a fact was told last: the newest time, among equals the last in the order."""
+    def newest_telling(self, name: str) -> Told | None:
+        """Return how a fact was told or deleted last: the newest time, among equals the last in the order."""
         newest: Told | None = None
         for told in self.told.get(name, []):
             if newest is None or told.time_ms >= newest.time_ms:
                 newest = told
+        return newest
+
+    def newest(self, name: str) -> Told | None:
+        """Return how a fact was told last, None if it was deleted after that."""
+        newest = self.newest_telling(name)
         return None if newest is None or newest.value is None else newest
 
     def fact(self, name: str, now_ms: int) -> Any:
@@ -269,7 +284,7 @@ class History:
 
     def risk_visits(self, quiet_ms: int, repeat_after_ms: int) -> RiskVisits | None:
         """Fold all visits to risk pages, in the order in which they were taken."""
-        state: RiskVisits | None = None
+        state = self.visits_before
         for time_ms, is_admin in self.visits:
             state = _with_visit(state, time_ms, quiet_ms, repeat_after_ms, is_admin=is_admin)
         return state

@@ -7,22 +7,24 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from schemas.reasons import EventNote, RejectReason, ResolvedBy
+from schemas.reasons import EventNote, Merged, RejectReason, ResolvedBy
 from tests.auditor.account import Account, Outputs
-from tests.auditor.control import muting
+from tests.auditor.control import NEVER_MUTED, Muting
 from tests.auditor.ends import Erasures
 from tests.auditor.event import Event, Recorded, decode
 from tests.auditor.exact import DAY_MS
+from tests.auditor.merging import Join, Merge, copied, join_of, renamed, take_in
 from tests.auditor.wire import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from schemas.topics import Input
-    from tests.auditor.control import Counting
     from tests.auditor.settings import Settings
 
 REJECTS_MAX = 100
+NO_APPLICATION = ""
+"""A replay is that of none."""
 GENERATION_MAX = 250_000
 
 
@@ -104,10 +106,17 @@ class Memory:
 class Partition:
     """The accounts of one partition, and all that is judged per partition."""
 
-    def __init__(self, number: int, settings: Settings, control: Sequence[Counting] = ()) -> None:
+    def __init__(
+        self, number: int, settings: Settings, muting: Muting = NEVER_MUTED, moves: Sequence[Merge] = ()
+    ) -> None:
+        """`moves`: merges that concern this partition, in the order in which they count."""
         self.number = number
         self.settings = settings
-        self.muting = muting(control)
+        self.muting = muting
+        self.made: list[Join] = []
+        self.gone: list[str] = []
+        self.moved: list[Merged] = []
+        self._moves: list[Merge | Join] = list(moves)
         self.accounts: dict[str, Account] = {}
         self.outputs = Outputs()
         self.notes: Counter[str] = Counter()
@@ -121,8 +130,16 @@ class Partition:
         self._clock_ms = -inf
         self._soonest_ms: float = inf
 
-    def run(self, lanes: dict[Input, Lane], until_ms: int | None) -> None:
-        """Take the events of all inputs in the order of their keys, and move the clock after each."""
+    def expect(self, join: Join) -> None:
+        """Take a join that was made while this partition ran, in another one or in itself."""
+        self._moves = sorted([*self._moves, join], key=_place)
+
+    def run(self, lanes: dict[Input, Lane], until_ms: int | None) -> Iterator[float]:
+        """Take the events of all inputs in the order of their keys, and move the clock after each.
+
+        Yields:
+            The place of what comes next; it is to be resumed as no other partition has anything to do before that.
+        """
         self.halts = [(i, lane.halted_at) for i, lane in lanes.items() if lane.halted_at is not None]
         queues = {i: keyed_events(lane.events) for i, lane in lanes.items()}
         barrier = self._barrier(queues)
@@ -133,9 +150,11 @@ class Partition:
         left = {i: queue[len(taken[i]) :] for i, queue in queues.items()}
         self.left = sum(map(len, left.values()))
         self._collect_rejects(lanes, left)
-        self._take_all(taken, endless={i for i in left if left[i]} | {i for i, _ in self.halts})
+        yield from self._take_all(taken, endless={i for i in left if left[i]} | {i for i, _ in self.halts})
         if not self.halts:
-            self._move_clock(self._largest_time_ms - self.settings.grace_ms if until_ms is None else until_ms)
+            end_ms = self._largest_time_ms - self.settings.grace_ms if until_ms is None else until_ms
+            yield from self._move_accounts(end_ms, on_the_way_ms=0)
+            self._move_clock(end_ms)
 
     def _barrier(self, queues: dict[Input, list[tuple[Key, Event]]]) -> Key | None:
         """Return the last key that a halt lets pass: that of the halted input's last event. None without a halt."""
@@ -147,11 +166,12 @@ class Partition:
             end = left[i][0][0].offset if left[i] else inf
             self.rejects += [(i, reject) for reject in lane.rejects if reject.offset < end]
 
-    def _take_all(self, taken: dict[Input, list[tuple[Key, Event]]], endless: set[Input]) -> None:
+    def _take_all(self, taken: dict[Input, list[tuple[Key, Event]]], endless: set[Input]) -> Iterator[float]:
         """Take events in order; an input that holds more than these never comes to its end."""
         left = {i: len(queue) for i, queue in taken.items()}
         frontiers = {i: -inf if left[i] or i in endless else inf for i in taken}
         for key, event in sorted((pair for queue in taken.values() for pair in queue), key=_key):
+            yield from self._move_accounts(key.time_ms, on_the_way_ms=self.settings.grace_ms)
             self._take(key, event)
             left[event.input] -= 1
             has_more = left[event.input] > 0 or event.input in endless
@@ -162,6 +182,53 @@ class Partition:
         frontier = min(frontiers.values())
         if frontier < inf:
             self._move_clock(frontier - self.settings.grace_ms)
+
+    def _move_accounts(self, place_ms: float, on_the_way_ms: int) -> Iterator[float]:
+        """Do the merges and joins whose place is not after an instant, each as the clock has come to just before it.
+
+        Args:
+            place_ms: the instant: of the next event's key, or of the clock in the end.
+            on_the_way_ms: by how much the clock stays behind what was read.
+        """
+        while True:
+            next_ms = self._next_place(place_ms)
+            yield next_ms
+            if self._next_place(place_ms) < next_ms:
+                continue
+            if not self._moves or self._moves[0].at_ms > place_ms:
+                return
+            move = self._moves.pop(0)
+            self._move_clock(min(move.at_ms - on_the_way_ms, move.at_ms - 1))
+            self.moved.append(self._merge(move) if isinstance(move, Merge) else self._join(move))
+
+    def _next_place(self, place_ms: float) -> float:
+        return min(place_ms, self._moves[0].at_ms) if self._moves else place_ms
+
+    def _merge(self, merge: Merge) -> Merged:
+        if merge.old == merge.new:
+            return Merged.SAME
+        self._fire(merge.old, merge.at_ms)
+        account = self.accounts.pop(merge.old, None)
+        if account is None:
+            return Merged.NOT_THERE
+        self.made.append(join_of(merge, copied(account), NO_APPLICATION))
+        self._end(account, merge.at_ms, ResolvedBy.MERGED)
+        self._erasures.remember(merge.old, merge.at_ms, by_merge=True)
+        return Merged.ENDED
+
+    def _join(self, join: Join) -> Merged:
+        name = join.new
+        if self._erasures.leave_out(name, join.at_ms) and not self._erasures.is_merged(name):
+            return Merged.ERASED
+        self._fire(name, join.at_ms)
+        is_there = name in self.accounts
+        if is_there:
+            self.notes.update(note.value for note in take_in(self.accounts[name], join))
+        else:
+            self.accounts[name] = renamed(join, self.number)
+        self.accounts[name].be_merged(self.outputs)
+        self._soonest_ms = min(self._soonest_ms, self.accounts[name].next_instant(join.at_ms))
+        return Merged.JOINED if is_there else Merged.RENAMED
 
     def _take(self, key: Key, event: Event) -> None:
         self._largest_key_ms = max(self._largest_key_ms, key.time_ms)
@@ -187,12 +254,12 @@ class Partition:
     def _apply(self, event: Event) -> set[EventNote]:
         name, ends = event.account_id, self.settings.ends
         if not event.erases and self._erasures.leave_out(name, event.time_ms):
-            return {EventNote.ERASED}
+            return {EventNote.MERGED if self._erasures.is_merged(name) else EventNote.ERASED}
         self._fire(name, event.time_ms)
         account = self.accounts.get(name) or Account(name, self.number, self.settings, self.muting)
         now_ms = account.now_of(event, self._clock_ms)
         if event.erases:
-            account.end(now_ms, ResolvedBy.ERASED, self.outputs)
+            self._end(account, now_ms, ResolvedBy.ERASED)
             self.accounts.pop(name, None)
             self._erasures.remember(name, now_ms + ends.erased_ms)
             return set()
@@ -213,6 +280,11 @@ class Partition:
             self.accounts[name].fire_until(end_ms, self.outputs)
             if self.accounts[name].has_ended:
                 del self.accounts[name]
+                self.gone.append(name)
+
+    def _end(self, account: Account, now_ms: int, by: ResolvedBy) -> None:
+        account.end(now_ms, by, self.outputs)
+        self.gone.append(account.account_id)
 
     def _move_clock(self, clock_ms: float) -> None:
         """Move the clock and fire what is due in every account."""
@@ -225,6 +297,11 @@ class Partition:
         for account in self.accounts.values():
             assert account.now_ms is not None
             self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
+
+
+def _place(move: Merge | Join) -> tuple[int, str]:
+    """Return what orders merges and joins: of one instant merges come first, in their order, then joins by their keys."""
+    return move.at_ms, move.key if isinstance(move, Join) else ""
 
 
 def _key(pair: tuple[Key, Event]) -> Key:

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from schemas.topics import Input
-from tests.auditor.control import counting
+from tests.auditor.control import counting, merges, muting
 from tests.auditor.event import Event, Recorded, plausible_ms
-from tests.auditor.exact import DAY_MS
+from tests.auditor.exact import DAY_MS, partition_of
 from tests.auditor.partition import Lane, Partition, decode_lane
 from tests.auditor.recorded_file import read_recorded
 from tests.auditor.settings import read_settings
@@ -33,6 +33,7 @@ from tests.auditor.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.reasons import Merged
     from tests.auditor.control import Said
     from tests.auditor.standing import Payload
 
@@ -59,6 +60,8 @@ class Audit:
             with their topic and reasons, last active day and number of known gaps.
         halts: (partition, input, offset of the 100th reject in a row).
         left: how many accepted events were not taken: beyond the end, or behind a halt.
+        gone: the accounts of which nothing is left, each time that it was said.
+        moved: what became of merges and joins, partition by partition in their order.
     """
 
     score_changes: list[Payload] = field(default_factory=list)
@@ -70,6 +73,8 @@ class Audit:
     final: dict[str, Payload] = field(default_factory=dict)
     halts: list[tuple[int, Input, int]] = field(default_factory=list)
     left: int = 0
+    gone: list[str] = field(default_factory=list)
+    moved: list[tuple[int, Merged]] = field(default_factory=list)
 
 
 def audit(
@@ -112,11 +117,29 @@ def audit(
     if not keyed:
         _clamp_to_other_inputs(records, lanes)
     result = Audit()
+    found = []
     for number in range(partitions):
-        partition = Partition(number, settings, counting(control, partial(reached_ms, number)))
-        partition.run(lanes[number], until_ms)
+        topic = counting(control, partial(reached_ms, number))
+        mine = [merge for merge in merges(topic) if partition_of(merge.old, partitions) == number]
+        found.append(Partition(number, settings, muting(topic), mine))
+    _run(found, lanes, until_ms)
+    for partition in found:
         _add(result, partition)
     return result
+
+
+def _run(partitions: Sequence[Partition], lanes: dict[int, dict[Input, Lane]], until_ms: int | None) -> None:
+    """Run partitions side by side, so that an account that comes from one of them to another is there in time."""
+    runs = [partition.run(lanes[partition.number], until_ms) for partition in partitions]
+    places = [next(run, inf) for run in runs]
+    while (place := min(places)) < inf:
+        number = places.index(place)
+        places[number] = next(runs[number], inf)
+        made, partitions[number].made = partitions[number].made, []
+        for join in made:
+            home = partition_of(join.new, len(partitions))
+            partitions[home].expect(join)
+            places[home] = min(places[home], join.at_ms)
 
 
 def _clamp_to_other_inputs(records: Sequence[Recorded], lanes: dict[int, dict[Input, Lane]]) -> None:
@@ -146,6 +169,8 @@ def _add(result: Audit, partition: Partition) -> None:
     ]
     result.notes += partition.notes
     result.left += partition.left
+    result.gone += partition.gone
+    result.moved += [(partition.number, outcome) for outcome in partition.moved]
     result.final |= {name: account.final() for name, account in partition.accounts.items()}
     result.halts += [(partition.number, source, offset) for source, offset in partition.halts]
 

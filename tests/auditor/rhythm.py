@@ -82,11 +82,14 @@ class Rhythm(NamedTuple):
     gaps: int
 
 
-def folded(places: Sequence[int], settings: RhythmSettings) -> Rhythm:
-    """Fold the places of activity, days or hours, each later than the one before it."""
-    n, total, gaps = 0.0, 0.0, 0
-    for before, place in pairwise(places):
-        gap = _length(before, place, settings)
+NOTHING = Rhythm(0.0, 0.0, 0)
+
+
+def folded(places: Sequence[int], settings: RhythmSettings, before: Rhythm = NOTHING) -> Rhythm:
+    """Fold the places of activity, days or hours, each later than the one before it, into what was known before."""
+    n, total, gaps = before
+    for last, place in pairwise(places):
+        gap = _length(last, place, settings)
         if 1 <= gap <= settings.horizon:
             n = settings.forgetting * n + 1
             total = settings.forgetting * total + gap

@@ -142,6 +142,11 @@ class Settings:
         """Weeks for which a measurement is kept, of each that a mean is over."""
         return _longest([(c.source or "", c.window // 7) for c in self.components if c.feature == "mean"])
 
+    @property
+    def keeps_active_days(self) -> bool:
+        """Tell whether a rule in force reads the set of active days."""
+        return not self.rules.keys().isdisjoint({Rule.DECLINE, Rule.REENGAGED})
+
     def page_kinds(self, path: str) -> set[str]:
         """Return the kinds of a page; it may have several."""
         return {kind for kind, pattern in self.page_patterns if pattern.fullmatch(path)}

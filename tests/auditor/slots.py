@@ -52,8 +52,13 @@ def put(slots: Slots, key: int, slot: Slot | None, *, most: int) -> None:
     if slot is None:
         return
     if key not in slots and len(slots) == most:
-        del slots[min(slots, key=lambda other: (0 if slots[other].is_done else 1, slots[other].at_ms, other))]
+        free(slots)
     slots[key] = slot
+
+
+def free(slots: Slots) -> None:
+    """Free the slot that matters least."""
+    del slots[min(slots, key=lambda other: (0 if slots[other].is_done else 1, slots[other].at_ms, other))]
 
 
 def hours_to_resolve(slot: Slot | None, action: EventKind, time_ms: int) -> int | None:

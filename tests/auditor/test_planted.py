@@ -1,19 +1,8 @@
-"""A test of the tests: bugs planted into the core must show as differences from the auditor, and without them none.
-
-A bug is a place in the source of one function and what stands there instead. The changed function takes the place of the
-right one in every module that uses it; compiled, there is nothing to replace.
-"""
+"""A test of the tests: bugs planted into the core must show as differences from the auditor, and without them none."""
 
 from __future__ import annotations
-import __future__
 
-import inspect
-import os
-import sys
-import textwrap
-from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -22,18 +11,14 @@ from streams import (
     apply,
     bands,
     conditions,
-    control,
     days,
     decode,
     drop,
     due,
-    ending,
-    episodes,
     kernel,
     memory,
     metrics,
     move,
-    muting,
     plan,
     rhythm,
     rules,
@@ -43,31 +28,10 @@ from streams import (
     users,
     weeks,
 )
-from tests.auditor import edges, test_muted
-from tests.auditor.core import differences, run_core
-from tests.auditor.reference import Audit, audit
+from tests.auditor.planting import SEEDS, Bug, differs, only_uncompiled, plant
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("LATIDO_TEST_COMPILED") == "1", reason="compiled functions call each other directly"
-)
-SEEDS = range(28)
+pytestmark = only_uncompiled
 FEW = range(7)
-
-
-class Bug(NamedTuple):
-    """In the source of ``where``, ``right`` (which stands there once) is replaced by ``wrong``; shown by histories by seed."""
-
-    name: str
-    where: Callable[..., Any]
-    right: str
-    wrong: str
-    case: Callable[[int], edges.Case] = edges.case
-
-
-def muted(seed: int) -> edges.Case:
-    """Return a history in which alerts are muted."""
-    return test_muted.muted(seed).case
-
 
 GOOD_SINCES = (
     "max(int64(cells.i64[row, plan.rules[r, SINCE_SLOT]]) for r in range(RULES)"
@@ -277,92 +241,7 @@ BUGS = (
     ),
     Bug("a ticket long open is no instant", due.cases_due, "sooner(due, at + unresolved, now)", "due"),
     Bug("a repeat is applied", memory.sift, "known = True", "pass"),
-    # --- muted alerts
-    Bug(
-        "alerts are muted at the very instant of the resume", muting.is_muted, "<= now <", "<= now <=", muted
-    ),
-    Bug(
-        "the end of a pause is no instant",
-        muting.told_at,
-        "due = min(due, int64(plan.mutes[i, MUTE_END]))",
-        "pass",
-        muted,
-    ),
-    Bug(
-        "a resume ends the last pause alone",
-        control.Control._muting,
-        "(*inside, entry)",
-        "(*inside[-1:], entry)",
-        muted,
-    ),
-    Bug(
-        "a rise while alerts are muted is told to nobody",
-        episodes.tell,
-        "elif held == HELD_ESCALATED:",
-        "elif False:",
-        muted,
-    ),
-    Bug(
-        "a rise while alerts are muted is told as firing",
-        episodes.tell,
-        "HELD_FIRING if status == fx.FIRING else HELD_ESCALATED",
-        "HELD_FIRING",
-        muted,
-    ),
-    Bug(
-        "the end is told of what nobody heard of",
-        episodes.tell,
-        "if held in (NOTHING, HELD_ESCALATED):",
-        "if True:",
-        muted,
-    ),
-    Bug(
-        "an account that ends tells of episodes that nobody heard of",
-        ending.end,
-        "int64(cells.u8[row, HELD + story]) in (NOTHING, HELD_ESCALATED)",
-        "True",
-        muted,
-    ),
-    Bug(
-        "a late record counts from the past",
-        control.Control.take,
-        "max(said_ms, reached_ms + 1)",
-        "said_ms",
-        muted,
-    ),
-    Bug("what counts is withdrawn", control.Control.take, "pending.at_ms > reached_ms and ", "", muted),
 )
-
-
-@cache
-def right(seed: int, case: Callable[[int], edges.Case]) -> Audit:
-    records, world = case(seed)
-    return audit(records, **world._asdict())
-
-
-def differs(seed: int, case: Callable[[int], edges.Case] = edges.case) -> bool:
-    records, world = case(seed)
-    return bool(differences(run_core(records, **world._asdict()), right(seed, case)))
-
-
-def plant(patch: pytest.MonkeyPatch, bug: Bug) -> None:
-    """Put the changed function into every module and class of the core that has the right one."""
-    source = textwrap.dedent(inspect.getsource(bug.where))
-    assert source.count(bug.right) == 1, (
-        f"{bug.where.__qualname__} has {bug.right!r} {source.count(bug.right)} times"
-    )
-    changed: dict[str, Any] = {}
-    flags = __future__.annotations.compiler_flag
-    code = compile(source.replace(bug.right, bug.wrong), f"<{bug.name}>", "exec", flags, dont_inherit=True)
-    exec(code, bug.where.__globals__, changed)  # noqa: S102  # the text is that of the core and of the table above
-    core = [module for name, module in sys.modules.items() if name.startswith("streams.")]
-    owners = [
-        *core,
-        *(value for module in core for value in vars(module).values() if isinstance(value, type)),
-    ]
-    for owner in owners:
-        if vars(owner).get(bug.where.__name__) is bug.where:
-            patch.setattr(owner, bug.where.__name__, changed[bug.where.__name__])
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
