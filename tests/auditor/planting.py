@@ -35,6 +35,12 @@ class Bug(NamedTuple):
     right: str
     wrong: str
     case: Callable[[int], edges.Case] = edges.case
+    first: int = 0
+    """The history that is tried first, because it showed the bug when this was written."""
+
+    def shows(self) -> bool:
+        """Return whether any history shows the bug, which must be planted."""
+        return any(differs(seed, self.case) for seed in (self.first, *SEEDS))
 
 
 @cache

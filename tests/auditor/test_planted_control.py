@@ -6,7 +6,7 @@ import pytest
 
 from streams import control, ending, episodes, fold, muting, slots, succession
 from tests.auditor import edges, test_merged, test_muted
-from tests.auditor.planting import SEEDS, Bug, differs, only_uncompiled, plant
+from tests.auditor.planting import Bug, differs, only_uncompiled, plant
 
 pytestmark = only_uncompiled
 
@@ -75,7 +75,14 @@ BUGS = (
         "said_ms",
         muted,
     ),
-    Bug("what counts is withdrawn", control.Control.take, "pending.at_ms > reached_ms and ", "", muted),
+    Bug(
+        "what counts is withdrawn",
+        control.Control.take,
+        "pending.at_ms > reached_ms and ",
+        "",
+        muted,
+        first=20,
+    ),
     # --- merges
     Bug(
         "what is late of who was merged begins it anew",
@@ -98,6 +105,7 @@ BUGS = (
         "at_ms <= accounts.erased.until(key)",
         "False",
         merged,
+        first=18,
     ),
     Bug(
         "a change of name alone alerts",
@@ -143,6 +151,7 @@ BUGS = (
         "count, total, gaps = 0.0, 0.0, int64(0)",
         "count, total, gaps = 0.0, 0.0, int64(others.u16[other, GAPS])",
         merged,
+        first=10,
     ),
     Bug(
         "gaps are those of who has fewer",
@@ -151,13 +160,14 @@ BUGS = (
         "others.u16[other, GAPS] < cells.u16[row, GAPS]",
         merged,
     ),
-    Bug("visits to risk pages never add", fold.fold_risk, "mine != UNSET and", "False and", merged),
+    Bug("visits to risk pages never add", fold.fold_risk, "mine != UNSET and", "False and", merged, first=24),
     Bug(
         "what was told of the other one lately is told again",
         fold.fold,
         "max(cells.i64[row, slot], others.i64[other, slot])",
         "cells.i64[row, slot]",
         merged,
+        first=10,
     ),
     Bug(
         "a slot that made room is taken again as it was before",
@@ -186,7 +196,7 @@ BUGS = (
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_shows(monkeypatch: pytest.MonkeyPatch, bug: Bug) -> None:
     plant(monkeypatch, bug)
-    assert any(differs(seed, bug.case) for seed in SEEDS)
+    assert bug.shows()
 
 
 def test_without_a_bug_nothing_shows() -> None:
