@@ -17,6 +17,7 @@ from tests.auditor.rules_trouble import risk_quiet_ms, risk_visits
 
 if TYPE_CHECKING:
     from tests.auditor.account import Account
+    from tests.auditor.control import Muting
     from tests.auditor.history import History
     from tests.auditor.settings import Settings
     from tests.auditor.slots import Slots
@@ -35,9 +36,10 @@ class Merge(NamedTuple):
 
 
 class Join(NamedTuple):
-    """What was left of `old` comes to `new` at an instant."""
+    """What was left of `old` comes to `new` at an instant, which is the one that it says if it does not come late."""
 
     at_ms: int
+    said_ms: int
     key: str
     old: str
     new: str
@@ -47,9 +49,11 @@ class Join(NamedTuple):
 def join_of(merge: Merge, left: Account, application: str) -> Join:
     """Return the join that a merge makes of what was left of an account."""
     settings = left.settings
-    at_ms = merge.at_ms + settings.grace_ms + settings.future_skew_ms + ON_THE_WAY_MS
+    at_ms = min(
+        merge.at_ms + settings.grace_ms + settings.future_skew_ms + ON_THE_WAY_MS, OCCURRED_AT_END_MS - 1
+    )
     name = identity("join", application, merge.old, merge.new, merge.at_ms)
-    return Join(min(at_ms, OCCURRED_AT_END_MS - 1), f"join:{name}", merge.old, merge.new, left)
+    return Join(at_ms, at_ms, f"join:{name}", merge.old, merge.new, left)
 
 
 def copied(account: Account) -> Account:
@@ -58,10 +62,10 @@ def copied(account: Account) -> Account:
     return deepcopy(account, {id(one): one for one in shared})
 
 
-def renamed(join: Join, partition: int) -> Account:
-    """Return who was left under its new id."""
+def renamed(join: Join, partition: int, muting: Muting) -> Account:
+    """Return who was left under its new id, in a partition with its own muted intervals."""
     account = copied(join.left)
-    account.account_id, account.partition = join.new, partition
+    account.account_id, account.partition, account.muting = join.new, partition, muting
     for standing in account.standings:
         standing.ordinal = max(standing.ordinal, join.at_ms // 1000 - SECONDS_TO_1990)
     for episode in account.episodes.values():

@@ -225,7 +225,7 @@ class Partition:
         if is_there:
             self.notes.update(note.value for note in take_in(self.accounts[name], join))
         else:
-            self.accounts[name] = renamed(join, self.number)
+            self.accounts[name] = renamed(join, self.number, self.muting)
         self.accounts[name].be_merged(self.outputs)
         self._soonest_ms = min(self._soonest_ms, self.accounts[name].next_instant(join.at_ms))
         return Merged.JOINED if is_there else Merged.RENAMED
@@ -299,9 +299,9 @@ class Partition:
             self._soonest_ms = min(self._soonest_ms, account.next_instant(account.now_ms))
 
 
-def _place(move: Merge | Join) -> tuple[int, str]:
-    """Return what orders merges and joins: of one instant merges come first, in their order, then joins by their keys."""
-    return move.at_ms, move.key if isinstance(move, Join) else ""
+def _place(move: Merge | Join) -> tuple[int, int, str]:
+    """Return what orders merges and joins: of one instant merges come first, then joins, as they lie in the topic."""
+    return (move.at_ms, move.said_ms, move.key) if isinstance(move, Join) else (move.at_ms, 0, "")
 
 
 def _key(pair: tuple[Key, Event]) -> Key:

@@ -122,14 +122,23 @@ def audit(
         topic = counting(control, partial(reached_ms, number))
         mine = [merge for merge in merges(topic) if partition_of(merge.old, partitions) == number]
         found.append(Partition(number, settings, muting(topic), mine))
-    _run(found, lanes, until_ms)
+    last = max((one.after for one in control), default=0)
+    _run(found, lanes, until_ms, [reached_ms(number, last) for number in range(partitions)])
     for partition in found:
         _add(result, partition)
     return result
 
 
-def _run(partitions: Sequence[Partition], lanes: dict[int, dict[Input, Lane]], until_ms: int | None) -> None:
-    """Run partitions side by side, so that an account that comes from one of them to another is there in time."""
+def _run(
+    partitions: Sequence[Partition],
+    lanes: dict[int, dict[Input, Lane]],
+    until_ms: int | None,
+    reached_ms: Sequence[float],
+) -> None:
+    """Run partitions side by side, so that an account that comes from one of them to another is there in time.
+
+    `reached_ms` is the largest key that each had been offered as it heard of joins, behind all other control records.
+    """
     runs = [partition.run(lanes[partition.number], until_ms) for partition in partitions]
     places = [next(run, inf) for run in runs]
     while (place := min(places)) < inf:
@@ -138,8 +147,9 @@ def _run(partitions: Sequence[Partition], lanes: dict[int, dict[Input, Lane]], u
         made, partitions[number].made = partitions[number].made, []
         for join in made:
             home = partition_of(join.new, len(partitions))
-            partitions[home].expect(join)
-            places[home] = min(places[home], join.at_ms)
+            counts_ms = join.at_ms if join.at_ms > reached_ms[home] else int(reached_ms[home]) + 1
+            partitions[home].expect(join._replace(at_ms=counts_ms))
+            places[home] = min(places[home], counts_ms)
 
 
 def _clamp_to_other_inputs(records: Sequence[Recorded], lanes: dict[int, dict[Input, Lane]]) -> None:

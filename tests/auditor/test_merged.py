@@ -60,9 +60,12 @@ def merged(seed: int) -> Case:
     zone = policy["time_zone"]
     told += [start_of_day(zone, local_day(zone, each) + 1) for each in rng.choices(told, k=5)]
     topic = merges(rng, told, sorted({*apart.final, *apart.gone}))
-    topic += [_into_erased(rng, *one) for one in erased(records)]
+    topic += [_into_erased(rng, *one) for one in 2 * erased(records)]
     if rng.random() < 0.3:
         topic += test_muted.control(rng, told, 1)
+    if rng.random() < 0.3:
+        places = sorted(rng.randrange(len(records)) for _ in topic)
+        topic = [one._replace(after=after) for one, after in zip(topic, places, strict=True)]
     world = world._replace(control=tuple(topic))
     return Case(edges.Case(records, world), audit(records, **world._asdict()))
 
@@ -78,12 +81,14 @@ def merges(rng: Random, instants: Sequence[int], accounts: Sequence[str]) -> lis
         if rng.random() < 0.1:
             new = old
         found.append(said("merge", f"{number}", at_ms, old=old, new=new))
+        if rng.random() < 0.1:
+            found.append(Said(found[-1].key, None))
         if rng.random() < 0.4:
             then_ms = at_ms + ON_THE_WAY_MS + rng.choice(NEAR_MS)
             found.append(
                 said("merge", f"{number} goes on", then_ms, old=new, new=rng.choice([*accounts, *NEW]))
             )
-        if rng.random() < 0.3:
+        if rng.random() < 0.4:
             found.append(said("pause", f"{number}", at_ms - DAY_MS))
             found.append(said("resume", f"{number}", at_ms + rng.choice([ON_THE_WAY_MS, DAY_MS])))
     return found

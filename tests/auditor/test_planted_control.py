@@ -81,7 +81,6 @@ BUGS = (
         "pending.at_ms > reached_ms and ",
         "",
         muted,
-        first=20,
     ),
     # --- merges
     Bug(
@@ -105,7 +104,6 @@ BUGS = (
         "at_ms <= accounts.erased.until(key)",
         "False",
         merged,
-        first=18,
     ),
     Bug(
         "a change of name alone alerts",
@@ -151,7 +149,6 @@ BUGS = (
         "count, total, gaps = 0.0, 0.0, int64(0)",
         "count, total, gaps = 0.0, 0.0, int64(others.u16[other, GAPS])",
         merged,
-        first=10,
     ),
     Bug(
         "gaps are those of who has fewer",
@@ -160,14 +157,19 @@ BUGS = (
         "others.u16[other, GAPS] < cells.u16[row, GAPS]",
         merged,
     ),
-    Bug("visits to risk pages never add", fold.fold_risk, "mine != UNSET and", "False and", merged, first=24),
+    Bug(
+        "the last visit to a risk page is that of the own account",
+        fold.fold_risk,
+        "= max(mine, theirs)",
+        "= mine",
+        merged,
+    ),
     Bug(
         "what was told of the other one lately is told again",
         fold.fold,
         "max(cells.i64[row, slot], others.i64[other, slot])",
         "cells.i64[row, slot]",
         merged,
-        first=10,
     ),
     Bug(
         "a slot that made room is taken again as it was before",
