@@ -81,6 +81,7 @@ BUGS = (
         "pending.at_ms > reached_ms and ",
         "",
         muted,
+        first=20,
     ),
     # --- merges
     Bug(
@@ -104,6 +105,7 @@ BUGS = (
         "at_ms <= accounts.erased.until(key)",
         "False",
         merged,
+        first=18,
     ),
     Bug(
         "a change of name alone alerts",
@@ -134,7 +136,12 @@ BUGS = (
         merged,
     ),
     Bug(
-        "the zone and kind are the other's", succession.join_account, "name not in OWN_FACTS and ", "", merged
+        "the zone and kind are the other's",
+        succession.join_account,
+        "name not in OWN_FACTS and ",
+        "",
+        merged,
+        first=10,
     ),
     Bug(
         "the other's counts are left behind",
@@ -163,6 +170,7 @@ BUGS = (
         "= max(mine, theirs)",
         "= mine",
         merged,
+        first=13,
     ),
     Bug(
         "what was told of the other one lately is told again",
