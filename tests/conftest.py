@@ -47,10 +47,14 @@ MISSING: Final = pytest.StashKey[ServerMissing]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real Kafka through a fixture, too."""
+    """Mark what needs a real Kafka through a fixture, too; and begin with what takes longest by its own time limit.
+
+    Else the last process to end may wait minutes for one test.
+    """
     for item in items:
         if "kafka" in getattr(item, "fixturenames", ()):
             item.add_marker("kafka")
+    items.sort(key=_time_limit, reverse=True)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -61,6 +65,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         ensure_jars()
     except ServerMissing as missing:
         session.config.stash[MISSING] = missing
+
+
+def _time_limit(item: pytest.Item) -> float:
+    limit = item.get_closest_marker("timeout")
+    return limit.args[0] if limit else 0.0
 
 
 def _needs_kafka(item: pytest.Item) -> bool:

@@ -155,7 +155,7 @@ def replayed(
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(720)
 def test_merges_through_kills_equal_the_replay_that_makes_the_joins_itself(
     bench: Bench, tmp_path: Path
 ) -> None:
