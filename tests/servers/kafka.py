@@ -37,6 +37,7 @@ ADMIN_TIMEOUT_S: Final = 30.0
 LOG_SHOWN_CHARACTERS: Final = 8000
 MAX_SECONDS: Final = 3600
 
+# Without looks for what is too old: tests write records of long ago, and every five minutes some would go.
 PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
@@ -58,6 +59,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=86400000
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
