@@ -28,7 +28,8 @@ from streams import (
     users,
     weeks,
 )
-from tests.auditor.planting import Bug, differs, only_uncompiled, plant
+from tests.auditor.planting import Bug, differs, only_uncompiled
+from tests.planting import planted
 
 pytestmark = only_uncompiled
 FEW = range(7)
@@ -69,7 +70,7 @@ BUGS = (
         "int64(cells.u16[row, FIRST_DAY]) if told == NO_VALUE else told",
     ),
     # --- users
-    Bug("a bucket of users is never cleared", users.roll_users, "cells.u8[row, i] = 0", "pass", first=8),
+    Bug("a bucket of users is never cleared", users.roll_users, "cells.u8[row, i] = 0", "pass", seed=8),
     Bug(
         "a late event makes a bucket older",
         users.mark_user,
@@ -97,7 +98,7 @@ BUGS = (
         slots.take_ticket,
         "elif escalates and state == PENDING",
         "elif False",
-        first=16,
+        seed=16,
     ),
     Bug(
         "an open ticket is never forgotten",
@@ -246,9 +247,9 @@ BUGS = (
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_a_planted_bug_shows(monkeypatch: pytest.MonkeyPatch, bug: Bug) -> None:
-    plant(monkeypatch, bug)
-    assert bug.shows()
+def test_a_planted_bug_shows(bug: Bug) -> None:
+    with planted(bug):
+        assert bug.shows()
 
 
 def test_without_a_bug_nothing_shows() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from streams import control, ending, episodes, fold, muting, slots, succession
 from tests.auditor import edges, test_merged, test_muted
-from tests.auditor.planting import Bug, differs, only_uncompiled, plant
+from tests.auditor.planting import Bug, differs, only_uncompiled
+from tests.planting import planted
 
 pytestmark = only_uncompiled
 
@@ -81,7 +82,7 @@ BUGS = (
         "pending.at_ms > reached_ms and ",
         "",
         muted,
-        first=20,
+        seed=20,
     ),
     # --- merges
     Bug(
@@ -105,7 +106,7 @@ BUGS = (
         "at_ms <= accounts.erased.until(key)",
         "False",
         merged,
-        first=18,
+        seed=18,
     ),
     Bug(
         "a change of name alone alerts",
@@ -141,7 +142,7 @@ BUGS = (
         "name not in OWN_FACTS and ",
         "",
         merged,
-        first=10,
+        seed=10,
     ),
     Bug(
         "the other's counts are left behind",
@@ -170,7 +171,7 @@ BUGS = (
         "= max(mine, theirs)",
         "= mine",
         merged,
-        first=13,
+        seed=13,
     ),
     Bug(
         "what was told of the other one lately is told again",
@@ -204,9 +205,9 @@ BUGS = (
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
-def test_a_planted_bug_shows(monkeypatch: pytest.MonkeyPatch, bug: Bug) -> None:
-    plant(monkeypatch, bug)
-    assert bug.shows()
+def test_a_planted_bug_shows(bug: Bug) -> None:
+    with planted(bug):
+        assert bug.shows()
 
 
 def test_without_a_bug_nothing_shows() -> None:

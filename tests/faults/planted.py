@@ -1,34 +1,12 @@
 """Bugs to plant into the worker, each of which the judge must find within some seeds: a test of the simulation."""
 
 from __future__ import annotations
-import __future__
 
-import inspect
-import sys
-import textwrap
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from unittest.mock import patch
+from typing import Final
 
 from agents import batching, beside, clients, commit, control_log, drive, ownership, partition
 from streams import brake, control, erased, inflow, succession
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-class Bug(NamedTuple):
-    """In the source of ``where``, ``right`` (which stands there once) is replaced by ``wrong``.
-
-    ``seed`` has found it once, so it is tried first; another will, should the steps of that one have changed.
-    """
-
-    name: str
-    where: Callable[..., Any]
-    right: str
-    wrong: str
-    seed: int = 0
-
+from tests.planting import Bug
 
 BUGS: Final = (
     Bug(
@@ -213,31 +191,3 @@ BUGS: Final = (
         seed=18,
     ),
 )
-
-
-@contextmanager
-def planted(bug: Bug) -> Iterator[None]:
-    """Put the changed function in the place of the right one, wherever a module or class of the worker has it."""
-    source = textwrap.dedent(inspect.getsource(bug.where))
-    assert source.count(bug.right) == 1, (
-        f"{bug.where.__qualname__} has {bug.right!r} {source.count(bug.right)} times"
-    )
-    changed: dict[str, Any] = {}
-    flags = __future__.annotations.compiler_flag
-    code = compile(source.replace(bug.right, bug.wrong), f"<{bug.name}>", "exec", flags, dont_inherit=True)
-    exec(code, bug.where.__globals__, changed)  # noqa: S102  # the text is that of the worker and of the table above
-    modules = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith(("agents.", "streams.", "tests.faults."))
-    ]
-    owners = [
-        *modules,
-        *{value for module in modules for value in vars(module).values() if isinstance(value, type)},
-    ]
-    name = bug.where.__name__
-    with ExitStack() as stack:
-        for owner in owners:
-            if vars(owner).get(name) is bug.where:
-                stack.enter_context(patch.object(owner, name, changed[name]))
-        yield

@@ -12,9 +12,10 @@ from typing import Final
 import pytest
 
 from tests.faults import __main__ as main
-from tests.faults.planted import BUGS, Bug, planted
+from tests.faults.planted import BUGS
 from tests.faults.run import Verdict
 from tests.faults.undisturbed import HAPPENS
+from tests.planting import Bug, planted
 
 ROOT: Final = Path(__file__).parents[2]
 SEEDS: Final = 100

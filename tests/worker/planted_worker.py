@@ -8,7 +8,8 @@ import sys
 
 from agents.run import run_worker
 from agents.settings import Settings
-from tests.faults.planted import BUGS, planted
+from tests.faults.planted import BUGS
+from tests.planting import planted
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
