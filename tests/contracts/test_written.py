@@ -54,6 +54,7 @@ class WholeMachine(Machine):
 
 
 Written = dict[Output, list["OutputRecord"]]
+pytestmark = pytest.mark.compiled
 
 
 @pytest.fixture(scope="module")
