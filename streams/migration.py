@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Days = npt.NDArray[np.int64]
 
 ORDINAL_BASE_S: Final = 631_152_000
-"""1990-01-01: changes of a model that was added later are numbered from the seconds since then on."""
+"""1990-01-01: score changes are numbered from the seconds since then on."""
 _WAY_OUT: Final = "or start under a new LATIDO_APPLICATION_ID, which reads the inputs from their start."
 
 

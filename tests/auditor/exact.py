@@ -39,6 +39,11 @@ def rfc3339(time_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
 
 
+def millis(text: str) -> int:
+    """Return the instant of a text in RFC 3339 in milliseconds since 1970."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 def identity(*parts: str | int) -> str:
     """Return the id that is made of these parts: BLAKE2b-128 in hex over the parts joined by NUL."""
     text = "\0".join(str(part) for part in parts)

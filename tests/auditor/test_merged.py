@@ -19,9 +19,10 @@ from tests.auditor import edges, test_muted, worlds
 from tests.auditor.control import Said, said
 from tests.auditor.core import differences, run_core
 from tests.auditor.days import local_day, start_of_day
-from tests.auditor.exact import DAY_MS, HOUR_MS
+from tests.auditor.exact import DAY_MS, HOUR_MS, millis
+from tests.auditor.merging import ON_THE_WAY_MS
 from tests.auditor.reference import Audit, audit
-from tests.auditor.test_muted import messages, ms
+from tests.auditor.test_muted import messages
 from tests.auditor.wire import instant_ms
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 SEEDS = int(os.environ.get("LATIDO_AUDIT_SEEDS", "0")) or 24
 EVENTS = 180
 NEAR_MS = (-1, 0, 0, 1)
-ON_THE_WAY_MS = edges.GRACE_MS + 300_000 + 60_000
+DELAY_MS = edges.GRACE_MS + 300_000 + ON_THE_WAY_MS
+"""From a merge to its join."""
 NEW = ("account-8", "account-9")
 """No account of a company is called so."""
 
@@ -55,8 +57,8 @@ def merged(seed: int) -> Case:
     world = drawn.world._replace(policy=policy)
     records = [edges.perhaps_erasing(rng, record, 0.04) for record in drawn.records]
     apart = audit(records, **world._asdict())
-    told = [ms(message["effective_at"]) for message in messages(apart)]
-    told += [ms(change["effective_at"]) for change in rng.choices(apart.score_changes, k=5)]
+    told = [millis(message["effective_at"]) for message in messages(apart)]
+    told += [millis(change["effective_at"]) for change in rng.choices(apart.score_changes, k=5)]
     zone = policy["time_zone"]
     told += [start_of_day(zone, local_day(zone, each) + 1) for each in rng.choices(told, k=5)]
     topic = merges(rng, told, sorted({*apart.final, *apart.gone}))
@@ -84,13 +86,13 @@ def merges(rng: Random, instants: Sequence[int], accounts: Sequence[str]) -> lis
         if rng.random() < 0.1:
             found.append(Said(found[-1].key, None))
         if rng.random() < 0.4:
-            then_ms = at_ms + ON_THE_WAY_MS + rng.choice(NEAR_MS)
+            then_ms = at_ms + DELAY_MS + rng.choice(NEAR_MS)
             found.append(
                 said("merge", f"{number} goes on", then_ms, old=new, new=rng.choice([*accounts, *NEW]))
             )
         if rng.random() < 0.4:
             found.append(said("pause", f"{number}", at_ms - DAY_MS))
-            found.append(said("resume", f"{number}", at_ms + rng.choice([ON_THE_WAY_MS, DAY_MS])))
+            found.append(said("resume", f"{number}", at_ms + rng.choice([DELAY_MS, DAY_MS])))
     return found
 
 
@@ -103,11 +105,7 @@ def erased(records: Sequence[Recorded]) -> list[tuple[str, int]]:
 
 def _into_erased(rng: Random, account: str, time_ms: int) -> Said:
     """Return a merge into an account that is erased, soon before, then, or soon after."""
-    at_ms = (
-        time_ms
-        + rng.choice([-ON_THE_WAY_MS, 0, HOUR_MS, DAY_MS - ON_THE_WAY_MS, DAY_MS])
-        + rng.choice(NEAR_MS)
-    )
+    at_ms = time_ms + rng.choice([-DELAY_MS, 0, HOUR_MS, DAY_MS - DELAY_MS, DAY_MS]) + rng.choice(NEAR_MS)
     old = rng.choice([f"account-{n}" for n in range(4)])
     return said("merge", f"into {account} at {at_ms}", at_ms, old=old, new=account)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from datetime import datetime
 from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ from tests.auditor import edges
 from tests.auditor.control import Counting, Said, counting, muting, said
 from tests.auditor.core import differences, run_core
 from tests.auditor.days import local_day, start_of_day
+from tests.auditor.exact import millis
 from tests.auditor.reference import Audit, audit
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ def messages(found: Audit) -> list[dict[str, Any]]:
     return found.disengagements + found.opportunities
 
 
-def ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
 @cache
 def muted(seed: int) -> Muted:
     """Return the case of a seed: accounts that end, and pauses and all else about the instants at which something is told."""
@@ -64,8 +60,8 @@ def _instants(rng: Random, world: World, unmuted: Audit) -> list[int]:
     """Return instants at which something is told, most of all that alerts are worse, and midnights after some."""
     alerts = messages(unmuted)
     worse = [message for message in alerts if message["status"] == ESCALATED]
-    told = [ms(message["effective_at"]) for message in alerts + 4 * worse]
-    told += [ms(change["effective_at"]) for change in rng.choices(unmuted.score_changes, k=5)]
+    told = [millis(message["effective_at"]) for message in alerts + 4 * worse]
+    told += [millis(change["effective_at"]) for change in rng.choices(unmuted.score_changes, k=5)]
     zone = world.policy["time_zone"]
     return told + [start_of_day(zone, local_day(zone, each) + 1) for each in rng.choices(told, k=5)]
 
@@ -133,7 +129,7 @@ def covered(world: World, message: dict[str, Any]) -> bool:
     """Tell whether a message went out while alerts were muted, as far as the records that were timely say."""
     is_timely = not any(one.after for one in world.control)
     return is_timely and muting(counting(world.control, lambda _: -(10.0**15))).covers(
-        ms(message["effective_at"])
+        millis(message["effective_at"])
     )
 
 

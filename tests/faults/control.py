@@ -44,19 +44,13 @@ class Operator:
         times: instants at which something happens, in order; may be replaced.
         zone: whose midnights matter.
         may_be_late: whether records of policies are also written while workers run.
-        policies_until_ms: no policy takes hold later.
+
+    Attributes:
+        policies_until_ms: no policy takes hold later; may be replaced.
     """
 
-    def __init__(
-        self,
-        rng: Random,
-        times: list[int],
-        zone: str,
-        *,
-        may_be_late: bool,
-        policies_until_ms: int = OCCURRED_AT_END_MS - 1,
-    ) -> None:
-        self.times, self._policies_until_ms = times, policies_until_ms
+    def __init__(self, rng: Random, times: list[int], zone: str, *, may_be_late: bool) -> None:
+        self.times, self.policies_until_ms = times, OCCURRED_AT_END_MS - 1
         self._rng, self._zone, self._may_be_late = rng, zone, may_be_late
         self.written: list[Written] = []
 
@@ -79,7 +73,7 @@ class Operator:
         models: list[Tree] = json.loads(json.dumps([world.models[name] for name in policy["models"]]))
         content: dict[str, Any] = {"policy": policy, "models": models, "hash": content_hash(policy, models)}
         after_ms = self._when() if self._may_be_late and at_ms is None else BEFORE
-        at_ms = min(self.moment(), self._policies_until_ms) if at_ms is None else at_ms
+        at_ms = min(self.moment(), self.policies_until_ms) if at_ms is None else at_ms
         self._write(after_ms, "policy", at_ms, **content)
 
     def merge(self, old: str, new: str, at_ms: int, *, may_be_late: bool) -> None:
@@ -98,7 +92,7 @@ class Operator:
             return
         at_ms = self.moment()
         if key.startswith(b"policy"):
-            at_ms = min(at_ms, self._policies_until_ms)
+            at_ms = min(at_ms, self.policies_until_ms)
         moved = json.loads(value or b"{}") | {"effective_at": at_ms}
         self.written.append(Written(after_ms, key, json.dumps(moved).encode()))
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.structs import TopicPartition
@@ -26,6 +25,7 @@ from streams.control import ControlLine, read_control
 from streams.murmur import partition_of
 from streams.views import view_records
 from tests.auditor.event import Recorded
+from tests.auditor.exact import millis
 from tests.auditor.reference import audit
 from tests.faults.scenario import Family
 from tests.faults.undisturbed import Folded, misplaced, undisturbed
@@ -445,11 +445,11 @@ def _false_silences(result: Result, seen: Told) -> list[str]:
         if topic != Output.DISENGAGEMENTS or account in merged:
             continue
         for payload in map(json.loads, values):
-            at_ms = _instant_ms(payload["effective_at"])
+            at_ms = millis(payload["effective_at"])
             if any(name == account and time_ms >= at_ms for name, time_ms, _ in scenario.active):
                 continue  # it moved on itself, perhaps ahead of its other inputs: then nothing is waited for
             for reason in payload["reasons"]:
-                since_ms = _instant_ms(reason["since"])
+                since_ms = millis(reason["since"])
                 if reason["rule"] not in {"silence", "absolute_silence"} or since_ms != at_ms:
                     continue
                 begun_ms = at_ms - 1000 * reason["evidence"]["silent_for_s"]
@@ -462,7 +462,3 @@ def _false_silences(result: Result, seen: Told) -> list[str]:
                     and payload["status"] != "resolved"
                 ]
     return found
-
-
-def _instant_ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)

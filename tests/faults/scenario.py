@@ -162,11 +162,9 @@ def _controlled(
     """Return what the control topic says, and the programs that workers are started with."""
     zone, times = world.policy["time_zone"], [time_ms for time_ms, _ in timed]
     begin_under = [program(world)]
-    operator = Operator(rng, times, zone, may_be_late=True)
+    operator = Operator(rng, times, zone, may_be_late=family is not Family.LIVE)
     if family is Family.LIVE:
-        operator = Operator(
-            rng, times, zone, may_be_late=False, policies_until_ms=_known_everywhere_ms(timed)
-        )
+        operator.policies_until_ms = _known_everywhere_ms(timed)
     if rng.random() < 0.25:
         begin_under.append(program(_another(rng, world, drawn)))
         operator.activate(world, times[0] - DAY_MS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka.structs import TopicPartition
@@ -22,6 +21,7 @@ from streams.clock import NEVER_MS
 from streams.control import ControlLine, home_of, read_control
 from streams.instants import instant_ms
 from tests.auditor.core import take_all
+from tests.auditor.exact import millis
 from tests.faults.noting import NOTED, read_note
 from tests.faults.world import APPLICATION, CHANGELOG, Result
 
@@ -93,17 +93,13 @@ class Counting(NullPartitionObserver):
                 self.counts["messages of episodes"] += 1
                 for cause in (ResolvedBy.ERASED, ResolvedBy.RETIRED, ResolvedBy.POLICY, ResolvedBy.MERGED):
                     self.counts[f"episodes ended by {cause}"] += payload["resolved_by"] == cause
-                is_told = payload["status"] != Status.RESOLVED and _ms(payload["effective_at"]) in ends
+                is_told = payload["status"] != Status.RESOLVED and millis(payload["effective_at"]) in ends
                 self.counts["alerts told as muting ended"] += is_told
             elif output.topic is Output.SCORE_CHANGES:
                 self.counts["score changes"] += 1
                 kind = json.loads(output.value)["cause"]["kind"]
                 self.counts["score changes by a policy"] += kind == CauseKind.MODEL
                 self.counts["score changes by a merge"] += kind == CauseKind.MERGE
-
-
-def _ms(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 OUTCOMES: Final = {

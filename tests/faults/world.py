@@ -307,13 +307,13 @@ class Simulation:
         if blow.random() < 0.6:
             self._in_s(soon_s, lambda: self._crash(process, "by a blow amid a merge"))
             return
-        worker = next(each for each in self._workers.values() if each is not None and each.process is process)
+        worker = self._worker_of(process)
         about_s = blow.choice([0.5, 2.5, 4.0])
         self._in_s(soon_s, lambda: None if process.is_dead else self._pause(worker, about_s))
 
     def _count_moving(self, process: Process, what: str) -> None:
         """Count it, if what it hits is in the middle of a merge."""
-        worker = next(each for each in self._workers.values() if each is not None and each.process is process)
+        worker = self._worker_of(process)
         writes = self._broker.transactions.get(worker.transactional_id or "")
         is_writing = writes is not None and TopicPartition(CONTROL, 0) in writes.partitions
         self.counts[f"{what} in a transaction of a merge"] += is_writing
@@ -334,6 +334,9 @@ class Simulation:
         self._kept |= {record.offset: record for record in records}
         return [record for _, record in sorted(self._kept.items())]
 
+    def _worker_of(self, process: Process) -> Worker:
+        return next(each for each in self._workers.values() if each is not None and each.process is process)
+
     def _crash(self, process: Process, why: str) -> None:
         if not process.is_dead:
             self.counts["kills"] += 1
@@ -342,7 +345,7 @@ class Simulation:
             self._bury(process)
 
     def _end_of(self, process: Process, code: int) -> None:
-        worker = next(w for w in self._workers.values() if w is not None and w.process is process)
+        worker = self._worker_of(process)
         reason = worker.delivery.reason
         self._note(f"{process.name} leaves with {code} {reason!r}")
         self.counts[f"exit {code}"] += 1
